@@ -1,0 +1,86 @@
+# "make help" lists the targets. Two commands matter: "make demo" shows a failover, "make test" runs every test.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+.PHONY: build demo test check test-unit test-netns clean help
+.DEFAULT_GOAL := build
+
+tools := node_modules/.bin
+
+## build: compile the sources and the native addon; leaves a working bin/ctsync
+build: node_modules/.package-lock.json
+	@$(tools)/tsc -p tsconfig.json
+	node scripts/build-native.mjs
+	# what was compiled from a source that is gone would still be found and run as a test
+	find dist -name '*.js' | while read -r file; do
+		source=src/$${file#dist/}
+		[ -e "$${source%.js}.ts" ] || rm -f "$$file" "$$file.map"
+	done
+
+# No package needs its install script here, so none is run.
+node_modules/.package-lock.json: package-lock.json
+	@npm ci --ignore-scripts
+	touch $@
+
+## demo: install what is missing, build, and show a failover between two firewalls (root; under a minute)
+demo:
+	@scripts/setup.sh demo
+	$(MAKE) --no-print-directory build
+	test/demo/demo.sh
+
+## test: install what is missing, build, and run every test; the last line counts them
+test:
+	@totals=$$(mktemp -d)
+	trap 'rm -rf "$$totals"' EXIT
+	make="$(MAKE) --no-print-directory"
+	mkdir -p build
+	if ! scripts/setup.sh test || ! $$make build; then
+		echo "0 passed, 1 failed" | tee build/test-summary
+		exit 1
+	fi
+	passed=0 failed=0 skipped=0
+	$$make check || failed=1
+	for kind in unit netns; do
+		$$make test-$$kind TOTALS="$$totals/$$kind" || true
+		if ! read -r p f s <"$$totals/$$kind"; then p=0 f=1 s=0; fi
+		passed=$$((passed + p)) failed=$$((failed + f)) skipped=$$((skipped + s))
+	done
+	echo
+	[ $$skipped -eq 0 ] && skips= || skips=", $$skipped skipped"
+	echo "$$passed passed, $$failed failed$$skips" | tee build/test-summary
+	[ $$failed -eq 0 ]
+
+## check: formatting, lint, types, and which folder may import which
+check:
+	@$(tools)/biome check .
+	$(tools)/tsc -p tsconfig.json --noEmit
+	if [ -f dist/imports.test.js ]; then node --test dist/imports.test.js; fi
+
+# TOTALS=FILE receives "PASSED FAILED SKIPPED".
+## test-unit: the tests beside the sources
+test-unit:
+	@mapfile -t files < <(find dist -name '*.test.js' | sort)
+	[ $${#files[@]} -gt 0 ] || { echo "no unit tests: run 'make build' first"; exit 1; }
+	tap=$$(mktemp)
+	trap 'rm -f "$$tap"' EXIT
+	status=0
+	node --test --test-reporter=spec --test-reporter-destination=stdout \
+		--test-reporter=tap --test-reporter-destination="$$tap" "$${files[@]}" || status=$$?
+	if [ -n "$(TOTALS)" ]; then
+		awk '/^# (pass|fail|cancelled|skipped) / { n[$$2] = $$3 }
+			END { if ("pass" in n) print n["pass"], n["fail"] + n["cancelled"], n["skipped"] }' "$$tap" >"$(TOTALS)"
+	fi
+	exit $$status
+
+## test-netns: the tests on real kernel tables, in network namespaces (root, else skipped)
+test-netns:
+	@NETNS_TOTALS="$(TOTALS)" test/netns/run.sh
+
+## clean: remove what "make build" has made
+clean:
+	@rm -rf dist build
+
+## help: this list
+help:
+	@sed -n 's/^## \([^:]*\): /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20

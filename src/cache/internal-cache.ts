@@ -1,0 +1,202 @@
+// Mine: what my kernel has. One half for conntracks, one for expectations; both number their changes with one
+// version counter, so that the peers can tell which state of a key is newer.
+import { EXP_ID, EXP_TIMEOUT, EXPECTATION_WORDS } from "../conntrack/expectation-record.ts";
+import {
+	CONNTRACK_WORDS,
+	H_ID,
+	H_STATUS,
+	H_TIMEOUT,
+	H_WIRE,
+	mergeConntrack,
+	STATUS,
+} from "../conntrack/record.ts";
+import { IPS_REPLICATED } from "../conntrack/status.ts";
+import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
+import { ConntrackLayout } from "./conntrack-layout.ts";
+import { ExpectationLayout } from "./expectation-layout.ts";
+import { STAMP } from "./record-layout.ts";
+import { RecordStore } from "./record-store.ts";
+
+/**
+ * Attributes whose change is news for the peers: the timeout runs by itself, the id is this kernel's affair, and of
+ * the status only IPS_REPLICATED counts.
+ */
+const NEWS = H_WIRE & ~(H_TIMEOUT | H_ID | H_STATUS);
+
+/** Hears of every change; `slot` stays valid until `forget`. */
+export interface ChangeListener {
+	/** The entry is new or differs. */
+	changed(slot: number): void;
+	/** The entry is dead. Whoever is done with it calls `forget`. */
+	destroyed(slot: number): void;
+}
+
+/** A number that grows with every change of either half; the origin's clock. */
+export class VersionCounter {
+	value = 0;
+
+	next(): number {
+		return ++this.value;
+	}
+}
+
+export class InternalCache {
+	readonly store: RecordStore;
+	readonly counters: CacheCounters = newCacheCounters();
+	listener: ChangeListener = { changed: () => {}, destroyed: (slot) => this.forget(slot) };
+	/** Number of the last resync; entries that it did not see carry an older stamp. */
+	resync = 0;
+	/** More entries than this are refused and counted. */
+	readonly limit: number;
+	readonly #versions: VersionCounter;
+	readonly #scratch: Int32Array;
+	readonly #isConntrack: boolean;
+	/** While a dump is read: the dead, kept so that the dump cannot bring them back. Bounded by `limit`. */
+	#graveyard: number[] | undefined;
+
+	constructor(store: RecordStore, versions: VersionCounter, limit: number) {
+		this.store = store;
+		this.#versions = versions;
+		this.limit = limit;
+		this.#scratch = new Int32Array(store.layout.recordWords);
+		this.#isConntrack = store.layout.recordWords === CONNTRACK_WORDS;
+	}
+
+	/**
+	 * The kernel says that the entry exists and looks like this.
+	 *
+	 * @param isNew the kernel made it just now: what was known under the key is another connection's
+	 * @returns the slot, or -1 if the cache is full
+	 */
+	apply(record: Int32Array, isNew: boolean, now: number): number {
+		const { store, counters } = this;
+		let slot = store.find(record);
+		if (slot < 0) {
+			if (store.live >= this.limit) {
+				counters.createFailed++;
+				counters.createNoSpace++;
+				return -1;
+			}
+			slot = store.insert(record, now);
+			counters.created++;
+		} else if (isNew || !store.isLive(slot)) {
+			store.replace(slot, record, now);
+			counters.created++;
+		} else {
+			counters.updated++;
+			const known = this.#scratch;
+			store.read(slot, known);
+			const isNews = this.#merge(known, record);
+			store.setHeader(slot, STAMP, this.resync);
+			store.replace(slot, known, now);
+			if (!isNews) return slot;
+		}
+		store.setHeader(slot, STAMP, this.resync);
+		store.setVersion(slot, this.#versions.next());
+		this.listener.changed(slot);
+		return slot;
+	}
+
+	/** A dump of the kernel's table says so: an event that came since the dump began knows better. */
+	applyDumped(record: Int32Array, now: number): void {
+		const slot = this.store.find(record);
+		if (slot >= 0 && this.store.header(slot, STAMP) === this.resync) return;
+		this.apply(record, slot >= 0 && !this.store.isLive(slot), now);
+	}
+
+	/** The kernel says that the entry is gone. */
+	destroy(record: Int32Array, now: number): void {
+		const slot = this.store.find(record);
+		if (slot >= 0 && this.store.isLive(slot)) {
+			this.bury(slot, now);
+			return;
+		}
+		this.counters.destroyFailed++;
+		this.counters.destroyNotFound++;
+		if (slot < 0 && this.#graveyard && this.#graveyard.length < this.limit) {
+			// the dump under way may still show it
+			const grave = this.store.insert(record, now);
+			this.store.bury(grave, now);
+			this.store.setHeader(grave, STAMP, this.resync);
+			this.#graveyard.push(grave);
+		}
+	}
+
+	/** Marks a live entry dead and lets the listener decide when it is forgotten. */
+	bury(slot: number, now: number): void {
+		this.counters.destroyed++;
+		this.store.bury(slot, now);
+		this.store.setHeader(slot, STAMP, this.resync);
+		this.store.setVersion(slot, this.#versions.next());
+		this.listener.destroyed(slot);
+	}
+
+	/** Takes an entry out without a word to anybody: an operator's flush withdraws, it does not destroy. */
+	withdraw(slot: number): void {
+		this.counters.destroyed++;
+		this.forget(slot);
+	}
+
+	/** Frees the slot of an entry that everybody knows to be dead. */
+	forget(slot: number): void {
+		if (this.#graveyard && !this.store.isLive(slot)) this.#graveyard.push(slot);
+		else this.store.remove(slot);
+	}
+
+	/** A dump of the kernel's table begins. */
+	beginResync(): void {
+		this.resync++;
+		this.#graveyard ??= [];
+	}
+
+	/**
+	 * The dump is over: forgets the dead, and buries what the kernel did not show. Looks at the slots from `from`
+	 * on, `count` of them at most.
+	 *
+	 * @returns the slot to go on from, or -1 at the end
+	 */
+	sweepResync(from: number, count: number, now: number): number {
+		if (this.#graveyard) {
+			const graves = this.#graveyard;
+			this.#graveyard = undefined;
+			for (const slot of graves) if (!this.store.isLive(slot)) this.store.remove(slot);
+		}
+		const stop = Math.min(from + count, this.store.end);
+		for (let slot = from; slot < stop; slot++) {
+			if (this.store.isLive(slot) && this.store.header(slot, STAMP) !== this.resync) this.bury(slot, now);
+		}
+		return stop < this.store.end ? stop : -1;
+	}
+
+	#merge(known: Int32Array, change: Int32Array): boolean {
+		if (this.#isConntrack) {
+			const status = known[STATUS]! & IPS_REPLICATED;
+			const isNews = mergeConntrack(known, change, NEWS);
+			return isNews || status !== (known[STATUS]! & IPS_REPLICATED);
+		}
+		let isNews = false;
+		for (let i = 0; i < EXPECTATION_WORDS; i++) {
+			if (known[i] === change[i]) continue;
+			known[i] = change[i]!;
+			if (i !== EXP_TIMEOUT && i !== EXP_ID) isNews = true;
+		}
+		return isNews;
+	}
+}
+
+/** Both halves, their counter, and the tables they are made of. */
+export interface InternalCaches {
+	conntracks: InternalCache;
+	expectations: InternalCache;
+	versions: VersionCounter;
+}
+
+/** @param seed of the key hash */
+export function newInternalCaches(seed: number, limit: number): InternalCaches {
+	const versions = new VersionCounter();
+	return {
+		versions,
+		conntracks: new InternalCache(new RecordStore(new ConntrackLayout(), seed), versions, limit),
+		expectations: new InternalCache(new RecordStore(new ExpectationLayout(), seed, 64), versions, limit),
+	};
+}

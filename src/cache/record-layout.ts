@@ -1,0 +1,41 @@
+// How a record is packed into a slot of the store: an eight-word header that every kind has, then the kind's own
+// words. See conntrack-layout.ts and expectation-layout.ts.
+
+/** Even: the slot is at rest; odd: it is being written. A reader in another thread copies, then looks again. */
+export const GENERATION = 0;
+export const HASH = 1;
+/** LIVE, DEAD or 0 (free) in the low bits; above bit 16 which peers may hold the entry. */
+export const META = 2;
+/** Version of the key at its origin: 32 low bits, then the high ones (below 2^53 together). */
+export const VERSION_LOW = 3;
+export const VERSION_HIGH = 4;
+/** Seconds of the daemon's monotonic clock. */
+export const CREATED = 5;
+export const UPDATED = 6;
+/** Internal cache: the last resync that saw the entry. External cache: the bulk that confirmed it. */
+export const STAMP = 7;
+export const HEADER_WORDS = 8;
+
+/** The entry exists. */
+export const LIVE = 1;
+/** The entry is gone, and somebody still has to hear of it. */
+export const DEAD = 2;
+export const STATE_MASK = 3;
+
+/** Packs records of one kind. `words[at..]` is the slot without its header. */
+export interface RecordLayout {
+	/** Words of a record outside the store. */
+	readonly recordWords: number;
+	/** Words in the slot after the header. */
+	readonly packedWords: number;
+	hash(record: Int32Array, seed: number): number;
+	/** Whether slot and record have the same key. */
+	same(words: Int32Array, at: number, record: Int32Array): boolean;
+	/** Fills a fresh slot, which may hold garbage. */
+	pack(words: Int32Array, at: number, record: Int32Array): void;
+	/** Writes a record with the same key over a packed one. */
+	repack(words: Int32Array, at: number, record: Int32Array): void;
+	unpack(words: Int32Array, at: number, record: Int32Array): void;
+	/** Gives back what the slot holds elsewhere. */
+	release(words: Int32Array, at: number): void;
+}

@@ -1,0 +1,258 @@
+// Records of one kind in slots that never move, found by key through an open-addressing index.
+//
+// No JavaScript object per entry: an entry costs its packed words and about 8 bytes of index. Growing allocates a
+// table of twice the size and moves a few entries with every later insertion, so no operation takes long.
+import {
+	CREATED,
+	DEAD,
+	GENERATION,
+	HASH,
+	HEADER_WORDS,
+	LIVE,
+	META,
+	type RecordLayout,
+	STAMP,
+	STATE_MASK,
+	UPDATED,
+	VERSION_HIGH,
+	VERSION_LOW,
+} from "./record-layout.ts";
+import { Slab } from "./slab.ts";
+
+/** The index grows beyond this share of used places; linear probing stays short below it. */
+const LOAD_MAX = 0.7;
+/** Places of the old table emptied per insertion while growing: it is empty long before the next growth. */
+const MOVES_PER_INSERT = 16;
+/** A removed place of the old table: probing goes on behind it. */
+const GONE = -1;
+
+export class RecordStore {
+	readonly layout: RecordLayout;
+	readonly slab: Slab;
+	/** Slots that hold an entry, live or dead. */
+	count = 0;
+	/** Entries that are not dead. */
+	live = 0;
+	readonly #seed: number;
+	/** Slot + 1 by hash; 0 is a free place. */
+	#table: Int32Array;
+	/** The table before the last growth, while it is being emptied. */
+	#old: Int32Array | undefined;
+	#oldAt = 0;
+
+	/**
+	 * @param seed of the key hash; random in a daemon
+	 * @param places of the index to begin with, a power of two
+	 */
+	constructor(layout: RecordLayout, seed: number, places = 1024) {
+		this.layout = layout;
+		this.slab = new Slab(HEADER_WORDS + layout.packedWords, HASH);
+		this.#seed = seed;
+		this.#table = new Int32Array(places);
+	}
+
+	/** The slot of the entry with the record's key, live or dead; -1 if there is none. */
+	find(record: Int32Array): number {
+		const hash = this.layout.hash(record, this.#seed);
+		const slot = this.#probe(this.#table, hash, record);
+		return slot < 0 && this.#old ? this.#probe(this.#old, hash, record) : slot;
+	}
+
+	/** Puts a record whose key is not there yet into a new slot: live, version 0. */
+	insert(record: Int32Array, now: number): number {
+		if (this.#old) this.#move();
+		else if (this.count >= this.#table.length * LOAD_MAX) this.#grow();
+		const slot = this.slab.allocate();
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot);
+		const hash = this.layout.hash(record, this.#seed);
+		beginWrite(words, at);
+		words[at + HASH] = hash;
+		words[at + META] = LIVE;
+		words[at + VERSION_LOW] = 0;
+		words[at + VERSION_HIGH] = 0;
+		words[at + CREATED] = now;
+		words[at + UPDATED] = now;
+		words[at + STAMP] = 0;
+		this.layout.pack(words, at + HEADER_WORDS, record);
+		endWrite(words, at);
+		place(this.#table, slot, hash);
+		this.count++;
+		this.live++;
+		return slot;
+	}
+
+	/** Writes a record with the same key over the slot's; a dead entry comes to life again. */
+	replace(slot: number, record: Int32Array, now: number): void {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot);
+		beginWrite(words, at);
+		if ((words[at + META]! & STATE_MASK) === DEAD) {
+			words[at + META] = (words[at + META]! & ~STATE_MASK) | LIVE;
+			words[at + CREATED] = now;
+			this.live++;
+		}
+		words[at + UPDATED] = now;
+		this.layout.repack(words, at + HEADER_WORDS, record);
+		endWrite(words, at);
+	}
+
+	/** Marks a live entry dead: it keeps its slot and its key until `remove`. */
+	bury(slot: number, now: number): void {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot);
+		if ((words[at + META]! & STATE_MASK) !== LIVE) return;
+		beginWrite(words, at);
+		words[at + META] = (words[at + META]! & ~STATE_MASK) | DEAD;
+		words[at + UPDATED] = now;
+		endWrite(words, at);
+		this.live--;
+	}
+
+	/** Forgets the entry; the slot will be used again. */
+	remove(slot: number): void {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot);
+		this.#unplace(slot, words[at + HASH]!);
+		beginWrite(words, at);
+		if ((words[at + META]! & STATE_MASK) === LIVE) this.live--;
+		words[at + META] = 0;
+		this.layout.release(words, at + HEADER_WORDS);
+		endWrite(words, at);
+		this.slab.free(slot);
+		this.count--;
+	}
+
+	/** Copies the entry out. */
+	read(slot: number, record: Int32Array): void {
+		this.layout.unpack(this.slab.words(slot), this.slab.offset(slot) + HEADER_WORDS, record);
+	}
+
+	/** LIVE, DEAD, or 0 for a free slot. */
+	state(slot: number): number {
+		return this.slab.words(slot)[this.slab.offset(slot) + META]! & STATE_MASK;
+	}
+
+	isLive(slot: number): boolean {
+		return this.state(slot) === LIVE;
+	}
+
+	/** The entry's version; a safe integer. */
+	version(slot: number): number {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot);
+		return (words[at + VERSION_LOW]! >>> 0) + words[at + VERSION_HIGH]! * 2 ** 32;
+	}
+
+	setVersion(slot: number, version: number): void {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot);
+		words[at + VERSION_LOW] = version | 0;
+		words[at + VERSION_HIGH] = Math.floor(version / 2 ** 32);
+	}
+
+	/** A header word: CREATED, UPDATED, STAMP. */
+	header(slot: number, word: number): number {
+		return this.slab.words(slot)[this.slab.offset(slot) + word]!;
+	}
+
+	setHeader(slot: number, word: number, value: number): void {
+		this.slab.words(slot)[this.slab.offset(slot) + word] = value;
+	}
+
+	/** The sixteen bits of META that belong to the replication (which peers may hold the entry). */
+	peers(slot: number): number {
+		return this.slab.words(slot)[this.slab.offset(slot) + META]! >>> 16;
+	}
+
+	setPeers(slot: number, mask: number): void {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot) + META;
+		words[at] = (words[at]! & 0xffff) | (mask << 16);
+	}
+
+	/** Slots to look at in a walk over all entries: 0 .. end. */
+	get end(): number {
+		return this.slab.highWater;
+	}
+
+	/** Bytes of the index. */
+	get indexBytes(): number {
+		return (this.#table.length + (this.#old?.length ?? 0)) * 4;
+	}
+
+	#probe(table: Int32Array, hash: number, record: Int32Array): number {
+		const mask = table.length - 1;
+		for (let i = hash & mask; table[i] !== 0; i = (i + 1) & mask) {
+			const slot = table[i]! - 1;
+			if (slot < 0) continue;
+			const words = this.slab.words(slot);
+			const at = this.slab.offset(slot);
+			if (words[at + HASH] === hash && this.layout.same(words, at + HEADER_WORDS, record)) return slot;
+		}
+		return -1;
+	}
+
+	#unplace(slot: number, hash: number): void {
+		const table = this.#table;
+		const mask = table.length - 1;
+		let i = hash & mask;
+		while (table[i] !== 0 && table[i] !== slot + 1) i = (i + 1) & mask;
+		if (table[i] === 0) {
+			this.#unplaceOld(slot, hash);
+			return;
+		}
+		// close the gap: whoever was pushed on by this place moves back (no tombstones that lengthen probing)
+		for (let j = (i + 1) & mask; table[j] !== 0; j = (j + 1) & mask) {
+			const home = this.header(table[j]! - 1, HASH) & mask;
+			if (((j - home) & mask) >= ((j - i) & mask)) {
+				table[i] = table[j]!;
+				i = j;
+			}
+		}
+		table[i] = 0;
+	}
+
+	#unplaceOld(slot: number, hash: number): void {
+		const old = this.#old!;
+		const mask = old.length - 1;
+		let i = hash & mask;
+		while (old[i] !== slot + 1) i = (i + 1) & mask;
+		old[i] = GONE;
+	}
+
+	#grow(): void {
+		this.#old = this.#table;
+		this.#oldAt = 0;
+		this.#table = new Int32Array(this.#table.length * 2);
+	}
+
+	#move(): void {
+		const old = this.#old!;
+		const stop = Math.min(this.#oldAt + MOVES_PER_INSERT, old.length);
+		for (let i = this.#oldAt; i < stop; i++) {
+			const slot = old[i]! - 1;
+			if (slot < 0) continue;
+			place(this.#table, slot, this.header(slot, HASH));
+			old[i] = GONE;
+		}
+		this.#oldAt = stop;
+		if (stop === old.length) this.#old = undefined;
+	}
+}
+
+function place(table: Int32Array, slot: number, hash: number): void {
+	const mask = table.length - 1;
+	let i = hash & mask;
+	while (table[i] !== 0) i = (i + 1) & mask;
+	table[i] = slot + 1;
+}
+
+/** The generation is odd while the slot is written; the atomic store orders it before the words for the reader. */
+function beginWrite(words: Int32Array, at: number): void {
+	Atomics.store(words, at + GENERATION, words[at + GENERATION]! + 1);
+}
+
+function endWrite(words: Int32Array, at: number): void {
+	Atomics.store(words, at + GENERATION, words[at + GENERATION]! + 1);
+}

@@ -1,0 +1,34 @@
+// The texts of `-h` and `-v`, made from the table of argv.ts.
+import { CLIENT_OPTIONS, type ClientOption, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
+
+/** Several lines, ended by an empty one. */
+export function formatUsage(version: string): string {
+	const row = (words: string, help: string) => `  ${words}, ${help}`;
+	return [
+		`${title(version)}`,
+		"Usage: ctsync [commands] [options]",
+		"",
+		"General commands:",
+		...GENERAL_OPTIONS.map(({ flag, argument, help }) => row(argument ? `${flag} [${argument}]` : flag, help)),
+		"",
+		"Client mode commands:",
+		...CLIENT_OPTIONS.map((option) => row(option.flag + parameterList(option), option.help)),
+		row(XML_OPTION.flag, XML_OPTION.help),
+		"",
+		"",
+	].join("\n");
+}
+
+/** Ended by a newline. */
+export function formatVersion(version: string): string {
+	return `${title(version)}. MIT license.\n`;
+}
+
+function title(version: string): string {
+	return `Connection tracking state replication daemon ctsync v${version}`;
+}
+
+function parameterList({ parameters }: ClientOption): string {
+	const words = parameters?.filter((parameter) => !parameter.isHidden).map((parameter) => parameter.word);
+	return words ? ` [${words.join("|")}]` : "";
+}

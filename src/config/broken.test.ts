@@ -1,0 +1,362 @@
+// Broken files, and where and how each is found to be broken.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ConfigError, parseConfig } from "./config.ts";
+
+interface Case {
+	title: string;
+	text: string;
+	/** One `line:column` and part of the message for each problem. */
+	problems: readonly (readonly [string, string])[];
+}
+
+const LINK = "Multicast { IPv4_address 225.0.0.50 Group 3780 Interface eth3 }";
+const inSync = (text: string): string => `Sync { Mode FTFW { }\n${text}\n}`;
+const inGeneral = (text: string): string => `General {\n${text}\n}`;
+const one = (title: string, text: string, place: string, message: string): Case => ({
+	title,
+	text,
+	problems: [[place, message]],
+});
+
+const CASES: readonly Case[] = [
+	one("an unknown word", "Sync { Mode FTFW { Nonsense 3 } }", "1:20", 'unknown word "Nonsense" in Mode FTFW'),
+	one(
+		"a mistyped word",
+		`Sync { Mode FTFW {\n\tPurgeTimout 3 } ${LINK} }`,
+		"2:2",
+		'(did you mean "PurgeTimeout"?)',
+	),
+	one("a word in the wrong case", inGeneral("  Lockfile /x"), "2:3", '(did you mean "LockFile"?)'),
+	one("a section in the wrong case", "general { }", "1:1", '(did you mean "General"?)'),
+	one("a word of another section", inSync("UDP { ErrorQueueLength 3 }"), "2:7", "belongs in TCP, not in UDP"),
+	one(
+		"a word of another mode",
+		"Sync { Mode ALARM { StartupResync on } }",
+		"1:21",
+		"Mode FTFW or Mode NOTRACK",
+	),
+	one("a section that is not closed", "Sync { Mode FTFW {\n\n", "1:18", 'this "{" of Mode is never closed'),
+	one("a brace too much", "General { }\n}", "2:1", "closes nothing"),
+	one(
+		"a brace too few",
+		`Sync {\nMode FTFW {\n${LINK}\n}\nGeneral {\n}`,
+		"3:1",
+		'is a "}" missing before it?',
+	),
+	one("braces without a word", "General { { HashSize 3 } }", "1:11", "a directive is missing"),
+	one("braces where none belong", inGeneral("HashSize 3 { }"), "2:12", '"{" cannot follow HashSize 3'),
+	one("a section without braces", "General HashSize 3", "1:1", "General needs { ... }"),
+	one("a value that is missing", "General { HashSize }", "1:11", "HashSize needs a number"),
+	one(
+		"a value that is missing at the end of a line",
+		inGeneral("HashSize\nHashLimit 3"),
+		"2:1",
+		"HashSize needs",
+	),
+	one("a value too much", "General { HashSize 3 4 }", "1:22", '"4" is too much after HashSize'),
+	one("a word for a number", "General { HashSize big }", "1:20", '"big" is not a number of buckets'),
+	one("a semicolon", "General { HashSize 3; }", "1:20", '"3;" is not a number'),
+	one("a negative number", "General { HashSize -3 }", "1:20", '"-3" is not a number'),
+	one("a number too large", inGeneral("HashSize 99999999999999999999"), "2:10", "outside 1..4294967295"),
+	one("polling every 0 seconds", inGeneral("PollSecs 0"), "2:10", '"0" is outside 1..2147483647'),
+	one("a priority over 99", inGeneral("Scheduler { Priority 100 }"), "2:22", "outside 0..99"),
+	one(
+		"an unknown scheduler",
+		inGeneral("Scheduler { Type FIF }"),
+		"2:18",
+		'"FIF" is not RR or FIFO (did you mean "FIFO"?)',
+	),
+	one("a word for on or off", inGeneral("Systemd onn"), "2:9", '"onn" is not on or off (did you mean "on"?)'),
+	one("a relative path", inGeneral("LogFile log/x"), "2:9", "is not on, off or an absolute path"),
+	one("a socket path that is too long", inGeneral(`UNIX { Path /${"x".repeat(107)} }`), "2:13", "107 bytes"),
+	one("a quoted word without end", inGeneral('LockFile "/x'), "2:10", "no end on its line"),
+	one("a quoted directive", 'General { "HashSize" 3 }', "1:11", "in quotes is no directive"),
+	one("a control character", inGeneral("LockFile /a\x07"), "2:12", "control character U+0007"),
+	one("an unknown mode", "Sync { Mode FTWF { } }", "1:13", '(did you mean "FTFW"?)'),
+	one(
+		"a mode without a name",
+		"Sync { Mode { PurgeTimeout 3 } }",
+		"1:8",
+		"Mode needs FTFW, NOTRACK or ALARM",
+	),
+	one(
+		"Default in the wrong case",
+		inSync(LINK.replace("{", "default {")),
+		"2:11",
+		'(did you mean "Default"?)',
+	),
+	one("Sync without a link", "Sync { Mode FTFW { } }", "1:1", "needs a dedicated link"),
+	one(
+		"links of two types",
+		inSync(`${LINK}\nUDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 1 }`),
+		"3:1",
+		"UDP cannot be used together with Multicast",
+	),
+	one("five links", inSync(`${LINK}\n`.repeat(5)), "6:1", "no more than 4"),
+	one(
+		"Sync and Stats",
+		`${inSync(LINK)}\nStats { }`,
+		"4:1",
+		"Stats cannot be used together with Sync of line 1",
+	),
+	one(
+		"a link without interface",
+		inSync("Multicast { IPv4_address 225.0.0.50 Group 1 }"),
+		"2:1",
+		"Multicast needs Interface",
+	),
+	one(
+		"a link without address",
+		inSync("Multicast { Group 1 Interface eth3 }"),
+		"2:1",
+		"Multicast needs IPv4_address or IPv6_address",
+	),
+	one(
+		"a link without group",
+		inSync("Multicast { IPv4_address 225.0.0.50 Interface eth3 }"),
+		"2:1",
+		"Multicast needs Group",
+	),
+	one(
+		"a link without port",
+		inSync("TCP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 }"),
+		"2:1",
+		"TCP needs Port",
+	),
+	one(
+		"a link without destination",
+		inSync("UDP { IPv4_address 10.0.0.1 Port 1 }"),
+		"2:1",
+		"UDP needs IPv4_Destination_Address or",
+	),
+	one("a port of 0", inSync(LINK.replace("3780", "0")), "2:43", '"0" is outside 1..65535'),
+	one("a port over 65535", inSync(LINK.replace("3780", "65536")), "2:43", "outside 1..65535"),
+	one(
+		"a group that is no group",
+		inSync(LINK.replace("225.0.0.50", "10.0.0.1")),
+		"2:26",
+		"not a multicast group (224.0.0.0/4)",
+	),
+	one(
+		"an IPv6 group that is none",
+		inSync("Multicast { IPv6_address fe80::1 Group 1 Interface eth3 }"),
+		"2:26",
+		"not a multicast group (ff00::/8)",
+	),
+	one(
+		"both families",
+		inSync("Multicast { IPv6_address ff15::1 IPv4_address 225.0.0.5 Group 1 Interface eth3 }"),
+		"2:34",
+		"IPv4_address does not go with IPv6_address",
+	),
+	one(
+		"a destination of the other family",
+		inSync("UDP { IPv4_address 10.0.0.1 IPv6_Destination_Address fd00::2 Port 1 }"),
+		"2:29",
+		"IPv6_Destination_Address does not go with IPv4_address",
+	),
+	one(
+		"an interface address of the other family",
+		inSync("Multicast { IPv6_address ff15::1 IPv4_interface 10.0.0.1 Group 1 Interface eth3 }"),
+		"2:34",
+		"IPv4_interface does not go with IPv6_address",
+	),
+	one(
+		"an IPv6 address behind IPv4_address",
+		inSync(LINK.replace("225.0.0.50", "ff15::1")),
+		"2:26",
+		"is not an IPv4 address",
+	),
+	one(
+		"a network for a link's address",
+		inSync(LINK.replace("225.0.0.50", "225.0.0.50/24")),
+		"2:26",
+		"is a network",
+	),
+	one(
+		"an address with a zone",
+		inSync("UDP { IPv6_address fe80::1%eth0 IPv6_Destination_Address fe80::2 Port 1 }"),
+		"2:20",
+		"the directive Interface",
+	),
+	one(
+		"a link-local address without interface",
+		inSync("UDP { IPv6_address fe80::1 IPv6_Destination_Address fe80::2 Port 1 }"),
+		"2:20",
+		"UDP needs Interface",
+	),
+	one(
+		"an interface name that is too long",
+		inSync(LINK.replace("eth3", "abcdefghijklmnop")),
+		"2:58",
+		"15 bytes",
+	),
+	one(
+		"the manual's misspelling",
+		inSync("UDP { IPv6_Destionation_Address ::1 }"),
+		"2:7",
+		'(did you mean "IPv6_Destination_Address"?)',
+	),
+	one(
+		"a prefix over 32",
+		inGeneral("Filter { Address Ignore { IPv4_address 10.0.0.0/33 } }"),
+		"2:40",
+		"must be 0 to 32",
+	),
+	one(
+		"a prefix over 128",
+		inGeneral("Filter { Address Ignore { IPv6_address ::/129 } }"),
+		"2:40",
+		"must be 0 to 128",
+	),
+	one(
+		"an address that is none",
+		inGeneral("Filter { Address Ignore { IPv4_address 1.2.3.400 } }"),
+		"2:40",
+		"is not an IPv4 address or network",
+	),
+	one(
+		"a policy in the wrong case",
+		inGeneral("Filter { Protocol accept { TCP } }"),
+		"2:19",
+		'(did you mean "Accept"?)',
+	),
+	one(
+		"a clause without policy",
+		inGeneral("Filter { Protocol { TCP } }"),
+		"2:10",
+		"Protocol needs Accept or Ignore",
+	),
+	one(
+		"a filter place without From",
+		inGeneral("Filter Userspace { }"),
+		"2:8",
+		"is not From Userspace or From Kernelspace",
+	),
+	one(
+		"a filter place in the wrong case",
+		inGeneral("Filter From userspace { }"),
+		"2:13",
+		'(did you mean "Userspace"?)',
+	),
+	one(
+		"an unknown protocol",
+		inGeneral("Filter { Protocol Accept { TCPP } }"),
+		"2:28",
+		'unknown protocol "TCPP"',
+	),
+	one(
+		"a protocol over 255",
+		inGeneral("Filter { Protocol Accept { 256 } }"),
+		"2:28",
+		'unknown protocol "256"',
+	),
+	one(
+		"an unknown TCP state",
+		inGeneral("Filter { State Accept { ESTABLISHD for TCP } }"),
+		"2:25",
+		'(did you mean "ESTABLISHED"?)',
+	),
+	one(
+		"states without protocol",
+		inGeneral("Filter { State Accept { ESTABLISHED } }"),
+		"2:25",
+		'"for TCP" is missing',
+	),
+	one(
+		"states of another protocol",
+		inGeneral("Filter { State Accept { ESTABLISHED for UDP } }"),
+		"2:41",
+		"only TCP can follow for",
+	),
+	one(
+		"states of no protocol",
+		inGeneral("Filter { State Accept { ESTABLISHED for } }"),
+		"2:37",
+		"only TCP can follow for",
+	),
+	one(
+		"a section inside a list",
+		inGeneral("Filter { Protocol Accept { TCP { } } }"),
+		"2:32",
+		'a list ends with "}"',
+	),
+	one(
+		"ExpectationSync with nothing",
+		inSync(`${LINK} Options { ExpectationSync }`),
+		"2:75",
+		"ExpectationSync needs on or off, or { ... }",
+	),
+	one(
+		"a helper name that is too long",
+		inSync(`${LINK} Options { ExpectationSync { abcdefghijklmnop } }`),
+		"2:93",
+		"1 to 15 bytes",
+	),
+	one("an error inside Helper", "Helper { Type ftp inet tcp { QueueNum x } }", "1:39", '"x" is not a number'),
+	one("a mistyped From", inGeneral("Filter Form Userspace { }"), "2:8", '(did you mean "From"?)'),
+	one("Replicate without states", inSync(`${LINK} Replicate`), "2:65", "Replicate needs TCP states"),
+	{
+		title: "several mistakes",
+		text: `General {\n\tHashSze 3\n\tHashLimt 4\n}\nStat { }\n`,
+		problems: [
+			["2:2", '"HashSize"'],
+			["3:2", '"HashLimit"'],
+			["5:1", '"Stats"'],
+		],
+	},
+	{
+		title: "several wrong values",
+		text: inSync("Multicast { IPv4_address x Group y Interface a/b }"),
+		problems: [
+			["2:26", "is not an IPv4 address"],
+			["2:34", "is not a number"],
+			["2:46", "is not the name of an interface"],
+		],
+	},
+];
+
+for (const { title, text, problems } of CASES) {
+	test(`${title} is found at ${problems.map(([place]) => place).join(", ")}`, () => {
+		assert.throws(
+			() => parseConfig(text, "ct.conf"),
+			(error) => {
+				assert.ok(error instanceof ConfigError, String(error));
+				const lines = error.message.split("\n");
+				assert.equal(lines.length, problems.length, error.message);
+				problems.forEach(([place, message], i) => {
+					assert.ok(lines[i]!.startsWith(`ct.conf:${place}: `), lines[i]);
+					assert.ok(lines[i]!.includes(message), lines[i]);
+				});
+				return true;
+			},
+		);
+	});
+}
+
+test("the number of errors is limited", () => {
+	assert.throws(
+		() => parseConfig("Nonsense 3\n".repeat(100_000), "f"),
+		(error) => error instanceof ConfigError && error.problems.length === 20,
+	);
+});
+
+test("problems carry place and suggestion as fields", () => {
+	assert.throws(
+		() => parseConfig("\n general { }", "f"),
+		(error) => {
+			assert.ok(error instanceof ConfigError);
+			assert.deepEqual(error.problems, [
+				{
+					file: "f",
+					line: 2,
+					column: 2,
+					message: 'unknown word "general": upper and lower case count',
+					suggestion: "General",
+				},
+			]);
+			return true;
+		},
+	);
+});

@@ -1,0 +1,363 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Config, GeneralConfig } from "./config.ts";
+import { formatProblem, parseConfig } from "./config.ts";
+
+const parse = (text: string): Config => parseConfig(text, "f").config;
+const warningsOf = (text: string): string[] => parseConfig(text, "f").warnings.map(formatProblem);
+
+const MULTICAST = "Multicast { IPv4_address 225.0.0.50 Group 3780 Interface eth3 }";
+const sync = (content: string, links = MULTICAST): NonNullable<Config["sync"]> =>
+	parse(`Sync { ${content} ${links} }`).sync!;
+const general = (content: string): GeneralConfig => parse(`General { ${content} }`).general;
+
+test("an empty file gives the defaults, without sync and stats", () => {
+	assert.deepEqual(parse(""), {
+		file: "f",
+		general: {
+			hashSize: 65536,
+			hashLimit: 262144,
+			logFile: false,
+			syslog: false,
+			lockFile: "/var/lock/conntrack.lock",
+			unixPath: "/var/run/conntrackd.ctl",
+			netlinkOverrunResync: 30,
+			netlinkEventsReliable: false,
+			eventIterationLimit: 100,
+			systemd: true,
+		},
+	});
+	assert.deepEqual(warningsOf("\n# nothing\n"), []);
+});
+
+test("Sync with only a link gets the defaults of FTFW and a warning", () => {
+	assert.deepEqual(sync(""), {
+		mode: "FTFW",
+		resendQueueSize: 131072,
+		ackWindowSize: 300,
+		purgeTimeout: 60,
+		refreshTime: 60,
+		cacheTimeout: 180,
+		disableExternalCache: false,
+		disableInternalCache: false,
+		startupResync: false,
+		links: [
+			{
+				type: "multicast",
+				isDefault: true,
+				family: 4,
+				address: "225.0.0.50",
+				port: 3780,
+				interface: "eth3",
+				checksum: true,
+				errorQueueLength: 128,
+				line: 1,
+			},
+		],
+		tcpWindowTracking: false,
+		expectationSync: false,
+	});
+	assert.deepEqual(warningsOf(`Sync { ${MULTICAST} }`), ["f:1:1: Sync has no Mode: FTFW is taken"]);
+});
+
+test("every word of the modes arrives", () => {
+	const ftfw = sync(`Mode FTFW { ResendQueueSize 1 ACKWindowSize 2 CommitTimeout 3 PurgeTimeout 4
+		DisableExternalCache off StartupResync yes }`);
+	assert.deepEqual(
+		[ftfw.mode, ftfw.resendQueueSize, ftfw.ackWindowSize, ftfw.commitTimeout, ftfw.purgeTimeout],
+		["FTFW", 1, 2, 3, 4],
+	);
+	assert.deepEqual([ftfw.disableExternalCache, ftfw.startupResync], [false, true]);
+	const notrack = sync("Mode NOTRACK { DisableInternalCache on DisableExternalCache YES StartupResync On }");
+	assert.deepEqual(
+		[notrack.mode, notrack.disableInternalCache, notrack.disableExternalCache, notrack.startupResync],
+		["NOTRACK", true, true, true],
+	);
+	const alarm = sync("Mode ALARM { RefreshTime 1 CacheTimeout 2 CommitTimeout 3 PurgeTimeout 4 }");
+	assert.deepEqual(
+		[alarm.mode, alarm.refreshTime, alarm.cacheTimeout, alarm.commitTimeout, alarm.purgeTimeout],
+		["ALARM", 1, 2, 3, 4],
+	);
+});
+
+test("modes may be written in any case and by their old names", () => {
+	assert.equal(sync("Mode ftfw { }").mode, "FTFW");
+	assert.equal(sync("Mode nack { }").mode, "FTFW");
+	assert.equal(sync("Mode persistent { }").mode, "ALARM");
+	assert.deepEqual(warningsOf(`Sync { Mode nack { } ${MULTICAST} }`), [
+		'f:1:13: "nack" is the old name of FTFW',
+	]);
+	assert.deepEqual(warningsOf(`Sync { Mode notrack { } ${MULTICAST} }`), []);
+});
+
+test("of several modes the last one counts, with its own words only", () => {
+	const text = "Mode FTFW { PurgeTimeout 5 }\nMode ALARM { RefreshTime 6 }";
+	const { mode, purgeTimeout, refreshTime } = sync(text);
+	assert.deepEqual([mode, purgeTimeout, refreshTime], ["ALARM", 60, 6]);
+	assert.deepEqual(warningsOf(`Sync { ${text} ${MULTICAST} }`), [
+		"f:1:8: Mode in line 2 counts in place of this one",
+	]);
+});
+
+test("times may stand directly in Sync, and give way to those of the mode", () => {
+	const { refreshTime, cacheTimeout, commitTimeout, purgeTimeout } = sync(
+		"RefreshTime 1 CacheTimeout 2 CommitTimeout 3 PurgeTimeout 4 Mode ALARM { CommitTimeout 5 }",
+	);
+	assert.deepEqual([refreshTime, cacheTimeout, commitTimeout, purgeTimeout], [1, 2, 5, 4]);
+});
+
+test("zero stands for the default", () => {
+	const { purgeTimeout, ackWindowSize, commitTimeout } = sync(
+		"Mode FTFW { PurgeTimeout 0 ACKWindowSize 0 CommitTimeout 0 }",
+	);
+	assert.deepEqual([purgeTimeout, ackWindowSize, commitTimeout], [60, 300, undefined]);
+	assert.equal(general("HashSize 0").hashSize, 65536);
+	assert.deepEqual(warningsOf("General { HashLimit 0 }"), ['f:1:21: "0" stands for the default, 262144']);
+});
+
+test("CommitTimeout has no effect without an external cache", () => {
+	const text = "Mode FTFW { CommitTimeout 3 DisableExternalCache on }";
+	assert.equal(sync(text).commitTimeout, undefined);
+	assert.match(warningsOf(`Sync { ${text} ${MULTICAST} }`)[0]!, /^f:1:20: CommitTimeout has no effect/);
+});
+
+test("a multicast link has every word", () => {
+	const [link] = sync(
+		"Mode FTFW { }",
+		`Multicast Default {
+			IPv4_address 225.0.0.50 Group 3780 IPv4_interface 192.168.100.1 Interface eth0.100
+			SndSocketBuffer 5 McastRcvSocketBuffer 6 Checksum off
+		}`,
+	).links;
+	assert.deepEqual(link, {
+		type: "multicast",
+		isDefault: true,
+		family: 4,
+		address: "225.0.0.50",
+		port: 3780,
+		interface: "eth0.100",
+		interfaceAddress: "192.168.100.1",
+		sndSocketBuffer: 5,
+		rcvSocketBuffer: 6,
+		checksum: false,
+		errorQueueLength: 128,
+		line: 1,
+	});
+});
+
+test("IPv6 links work", () => {
+	const [group] = sync("", "Multicast { IPv6_address FF15:0::1 Group 1 Interface eth3 }").links;
+	assert.deepEqual([group!.family, group!.address], [6, "ff15::1"]);
+	const [udp] = sync(
+		"",
+		"UDP { IPv6_address fe80::1 IPv6_Destination_Address fe80::2 Port 2 Interface eth3 }",
+	).links;
+	assert.deepEqual(
+		[udp!.type, udp!.family, udp!.address, udp!.destination],
+		["udp", 6, "fe80::1", "fe80::2"],
+	);
+});
+
+test("the link marked Default is the initial one, else the first; each knows its line", () => {
+	const tcp = "IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 3 ErrorQueueLength 4 }";
+	const links = sync("", `TCP { ${tcp}\nTCP Default { ${tcp}\nTCP { ${tcp}`).links;
+	assert.deepEqual(
+		links.map((link) => [link.isDefault, link.line, link.errorQueueLength]),
+		[
+			[false, 1, 4],
+			[true, 2, 4],
+			[false, 3, 4],
+		],
+	);
+	assert.equal(sync("", `TCP { ${tcp} TCP { ${tcp}`).links[0]!.isDefault, true);
+	const twice = sync("", `TCP Default { ${tcp} TCP Default { ${tcp}`).links;
+	assert.deepEqual(
+		twice.map((link) => link.isDefault),
+		[false, true],
+	);
+});
+
+test("options arrive, helper names in lower case", () => {
+	const options = (text: string): NonNullable<Config["sync"]> => sync(`Options { ${text} }`);
+	assert.equal(options("TCPWindowTracking On").tcpWindowTracking, true);
+	assert.equal(options("ExpectationSync yes").expectationSync, true);
+	assert.equal(options("ExpectationSync OFF").expectationSync, false);
+	assert.deepEqual(options("ExpectationSync { ftp Q.931 h.245 ftp }").expectationSync, [
+		"ftp",
+		"q.931",
+		"h.245",
+	]);
+	assert.deepEqual(options("ExpectationSync { ftp } ExpectationSync { sip }").expectationSync, [
+		"ftp",
+		"sip",
+	]);
+	assert.equal(options("ExpectationSync { ftp } ExpectationSync on").expectationSync, true);
+	assert.equal(options("ExpectationSync { }").expectationSync, false);
+});
+
+test("every word of General arrives", () => {
+	const text = `
+		Systemd off Nice -5 HashSize 1 HashLimit 2 LogFile /l Syslog local3 LockFile "/a b"
+		UNIX { Path /u } NetlinkBufferSize 3 NetlinkBufferSizeMaxGrowth 4 NetlinkOverrunResync 5
+		NetlinkEventsReliable on EventIterationLimit 6 PollSecs 7 Scheduler { Type fifo Priority 8 }`;
+	assert.deepEqual(general(text), {
+		systemd: false,
+		nice: -5,
+		hashSize: 1,
+		hashLimit: 2,
+		logFile: "/l",
+		syslog: "local3",
+		lockFile: "/a b",
+		unixPath: "/u",
+		netlinkBufferSize: 3,
+		netlinkBufferSizeMaxGrowth: 4,
+		netlinkOverrunResync: 5,
+		netlinkEventsReliable: true,
+		eventIterationLimit: 6,
+		pollSecs: 7,
+		scheduler: { type: "FIFO", priority: 8 },
+	});
+});
+
+test("on stands for the usual file, facility and time", () => {
+	const { logFile, syslog, netlinkOverrunResync } = general("LogFile on Syslog yes NetlinkOverrunResync On");
+	assert.deepEqual([logFile, syslog, netlinkOverrunResync], ["/var/log/conntrackd.log", "daemon", 30]);
+	assert.equal(general("NetlinkOverrunResync no").netlinkOverrunResync, false);
+	assert.deepEqual(parse("Stats { LogFile on Syslog on }").stats, {
+		logFile: "/var/log/conntrackd-stats.log",
+		syslog: "daemon",
+		netlinkEventsReliable: false,
+	});
+});
+
+test("an empty Scheduler asks for the highest priority", () => {
+	assert.deepEqual(general("Scheduler { }").scheduler, { type: "RR", priority: 99 });
+});
+
+test("sections that are given twice are joined, and the last value counts", () => {
+	const text = "General { HashSize 1 HashLimit 2 }\nGeneral { HashSize 3 }";
+	const { hashSize, hashLimit } = parse(text).general;
+	assert.deepEqual([hashSize, hashLimit], [3, 2]);
+	assert.deepEqual(warningsOf(text), ["f:2:11: HashSize counts in place of the one in line 1"]);
+});
+
+test("the filter keeps numbers and bytes", () => {
+	const { filter } = general(`Filter From Kernelspace {
+		Protocol Accept { TCP udp Icmp IPv6-ICMP ICMPv6 132 }
+		Address Ignore { IPv4_address 10.1.2.3/8 IPv6_address 2001:db8::1 IPv6_address fe80::ffff/10 }
+		State Accept { ESTABLISHED CLOSED CLOSE LISTEN for TCP }
+	}`);
+	const bytes = (...start: number[]): Uint8Array => {
+		const all = new Uint8Array(16);
+		all.set(start);
+		return all;
+	};
+	const last = bytes(0x20, 0x01, 0x0d, 0xb8);
+	last[15] = 1;
+	assert.deepEqual(filter, {
+		from: "kernelspace",
+		protocol: { accept: true, protocols: [6, 17, 1, 58, 132] },
+		address: {
+			accept: false,
+			rules: [
+				{ family: 4, address: new Uint8Array([10, 0, 0, 0]), prefixLength: 8 },
+				{ family: 6, address: last, prefixLength: 128 },
+				{ family: 6, address: bytes(0xfe, 0x80), prefixLength: 10 },
+			],
+		},
+		state: { accept: true, tcpStates: [3, 8, 9] },
+	});
+});
+
+test("every TCP state has the number of the kernel", () => {
+	const names = "SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE LISTEN";
+	const { filter } = general(`Filter { State Ignore { ${names} for TCP } }`);
+	assert.deepEqual(filter!.state, { accept: false, tcpStates: [1, 2, 3, 4, 5, 6, 7, 8, 9] });
+});
+
+test("filter clauses of one kind are joined, and the last policy counts for all", () => {
+	const text = "General { Filter { Protocol Accept { TCP } }\nFilter { Protocol Ignore { UDP } } }";
+	assert.deepEqual(parse(text).general.filter, {
+		from: "userspace",
+		protocol: { accept: false, protocols: [6, 17] },
+	});
+	assert.deepEqual(warningsOf(text), ["f:2:10: Ignore counts for all Protocol clauses of this file"]);
+});
+
+test("an Accept list without entries is warned of", () => {
+	assert.match(
+		warningsOf("General { Filter { Address Accept { } } }")[0]!,
+		/^f:1:20: Address accepts nothing/,
+	);
+	assert.deepEqual(warningsOf("General { Filter { Address Ignore { } } }"), []);
+});
+
+test("the filters of old files become clauses", () => {
+	const text = `IgnoreProtocol { icmp } General { IgnoreTrafficFor { IPv4_address 10.0.0.1 } }
+		Sync { Mode FTFW { } Replicate ESTABLISHED for TCP ${MULTICAST} }`;
+	assert.deepEqual(parse(text).general.filter, {
+		from: "userspace",
+		protocol: { accept: false, protocols: [1] },
+		address: {
+			accept: false,
+			rules: [{ family: 4, address: new Uint8Array([10, 0, 0, 1]), prefixLength: 32 }],
+		},
+		state: { accept: true, tcpStates: [3] },
+	});
+	assert.deepEqual(warningsOf(text), [
+		"f:1:1: IgnoreProtocol is obsolete: write Filter { Protocol Ignore { ... } } in General",
+		"f:1:35: IgnoreTrafficFor is obsolete: write Filter { Address Ignore { ... } } in General",
+		"f:2:24: Replicate is obsolete: write Filter { State Accept { ... for TCP } } in General",
+	]);
+});
+
+test("obsolete words are accepted with a warning that says what to write", () => {
+	const text = `StripNAT
+		Sync { Mode FTFW { ResendBufferSize 9 }
+		Checksum on RelaxTransitions DelayDestroyMessages ListenTo 1.2.3.4 CacheWriteThrough off DestroyTimeout 3
+		${MULTICAST} }
+		General { Family IPv4 UNIX { Backlog 20 } SocketBufferSizeMaxGrown 7 }`;
+	const { config, warnings } = parseConfig(text, "f");
+	assert.equal(config.general.netlinkBufferSizeMaxGrowth, 7);
+	const words = ["StripNAT", "ResendBufferSize", "Checksum", "RelaxTransitions", "DelayDestroyMessages"];
+	const moreWords = ["ListenTo", "CacheWriteThrough", "DestroyTimeout", "Family", "Backlog"];
+	assert.deepEqual(
+		warnings.map(({ message }) => message.split(/[ :]/)[0]),
+		[...words, ...moreWords, "SocketBufferSizeMaxGrown"],
+	);
+	assert.match(warnings[1]!.message, /ResendQueueSize/);
+	assert.match(warnings.at(-1)!.message, /NetlinkBufferSizeMaxGrowth/);
+});
+
+test("Helper sections are read, and warned of", () => {
+	const text = `Helper { Setup yes
+		Type ftp inet tcp { QueueNum 0 QueueLen 10240 Policy ftp { ExpectMax 1 ExpectTimeout 300 } } }`;
+	assert.deepEqual(warningsOf(text), ["f:1:1: userspace helpers are not available in this version"]);
+});
+
+test("a facility that conntrackd does not know is ignored with a warning", () => {
+	const { config, warnings } = parseConfig("General { Syslog locl0 }", "f");
+	assert.equal(config.general.syslog, false);
+	assert.equal(
+		formatProblem(warnings[0]!),
+		'f:1:18: unknown syslog facility "locl0": nothing goes to syslog (did you mean "local0"?)',
+	);
+});
+
+test("the facility of General counts for Stats too", () => {
+	const { config, warnings } = parseConfig("Stats { Syslog local1 } General { Syslog local2 }", "f");
+	assert.equal(config.stats!.syslog, "local2");
+	assert.match(formatProblem(warnings[0]!), /^f:1:16: "local1" differs/);
+});
+
+test("the result is frozen in depth", () => {
+	const config = parse(`Sync { ${MULTICAST} } General { Filter { Protocol Accept { TCP } } }`);
+	const frozen = [
+		config,
+		config.general,
+		config.sync!.links,
+		config.sync!.links[0],
+		config.general.filter!.protocol,
+	];
+	for (const part of frozen) assert.ok(Object.isFrozen(part));
+});

@@ -1,0 +1,148 @@
+// Whole files as they are found in the field: those of Debian's conntrackd, read where the package puts them, and one
+// as scripts generate it.
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import type { Config } from "./config.ts";
+import { parseConfig } from "./config.ts";
+import { loadConfig } from "./load.ts";
+import { printConfig } from "./print.ts";
+
+const EXAMPLES = "/usr/share/doc/conntrackd/examples";
+
+/** Runs on an installed file; without the package the test is skipped. */
+function withFile(title: string, path: string, run: (config: Config, warnings: string[]) => void): void {
+	test(title, { skip: existsSync(path) ? false : `${path} is not installed` }, () => {
+		const { config, warnings } = loadConfig(path);
+		run(
+			config,
+			warnings.map(({ message }) => message),
+		);
+		const printed = printConfig(config);
+		assert.equal(printConfig(parseConfig(printed, path).config), printed);
+	});
+}
+
+for (const mode of ["FTFW", "NOTRACK", "ALARM"]) {
+	withFile(
+		`Debian's example of ${mode} is read without a warning`,
+		`${EXAMPLES}/sync/${mode.toLowerCase()}/conntrackd.conf`,
+		({ sync, general }, warnings) => {
+			assert.deepEqual(warnings, []);
+			assert.equal(sync!.mode, mode);
+			const { line, ...link } = sync!.links[0]!;
+			assert.ok(line > 1);
+			assert.deepEqual(link, {
+				type: "multicast",
+				isDefault: true,
+				family: 4,
+				address: "225.0.0.50",
+				port: 3780,
+				interface: "eth2",
+				interfaceAddress: "192.168.100.100",
+				sndSocketBuffer: 1249280,
+				rcvSocketBuffer: 1249280,
+				checksum: true,
+				errorQueueLength: 128,
+			});
+			assert.equal(sync!.refreshTime, mode === "ALARM" ? 15 : 60);
+			assert.deepEqual([general.hashSize, general.hashLimit], [32768, 131072]);
+			assert.equal(general.logFile, "/var/log/conntrackd.log");
+			assert.deepEqual([general.netlinkBufferSize, general.netlinkBufferSizeMaxGrowth], [2097152, 8388608]);
+			assert.deepEqual(general.filter!.protocol, { accept: true, protocols: [6, 132, 33] });
+			assert.equal(general.filter!.address!.accept, false);
+			assert.equal(general.filter!.address!.rules.length, 6);
+		},
+	);
+}
+
+withFile(
+	"Debian's example of statistics is read without a warning",
+	`${EXAMPLES}/stats/conntrackd.conf`,
+	({ sync, stats, general }, warnings) => {
+		assert.deepEqual(warnings, []);
+		assert.equal(sync, undefined);
+		assert.equal(stats!.logFile, "/var/log/conntrackd-stats.log");
+		assert.equal(general.filter!.from, "userspace");
+	},
+);
+
+withFile(
+	"Debian's default file is read, its old words with warnings",
+	"/etc/conntrackd/conntrackd.conf",
+	({ stats, general }, warnings) => {
+		assert.ok(stats);
+		assert.match(general.unixPath, /^\//);
+		for (const warning of warnings) assert.match(warning, /obsolete|old name/);
+	},
+);
+
+const MAN_PAGE = "/usr/share/man/man5/conntrackd.conf.5.gz";
+
+test("the complete examples of conntrackd's manual page are read without a warning", {
+	skip: existsSync(MAN_PAGE) ? false : `${MAN_PAGE} is not installed`,
+}, () => {
+	const page = gunzipSync(readFileSync(MAN_PAGE)).toString();
+	const examples = page.slice(page.indexOf(".SH COMPLETE EXAMPLES")).matchAll(/^\.nf\n(.*?)^\.fi/gms);
+	const configs = [...examples].map(([, text]) => parseConfig(text!, MAN_PAGE));
+	assert.ok(configs.length >= 3);
+	for (const { warnings } of configs) assert.deepEqual(warnings, []);
+});
+
+test("a file that a script writes, one directive a line, is read", () => {
+	const { config, warnings } = parseConfig(
+		`Sync {
+Mode FTFW {
+
+}
+Multicast {
+	IPv4_address 225.0.0.50
+	Group 3780
+	IPv4_interface 192.168.100.1
+	Interface eth3
+	SndSocketBuffer 1249280
+	RcvSocketBuffer 1249280
+	Checksum on
+}
+Options {
+TCPWindowTracking off
+ExpectationSync On
+}
+}
+General {
+	HashSize 32768
+	HashLimit 131072
+	LogFile /tmp/fw1.log
+	Syslog off
+	LockFile /tmp/fw1.lock
+	UNIX {
+		Path /tmp/fw1.ctl
+	}
+	NetlinkBufferSize 2097152
+	NetlinkBufferSizeMaxGrowth 8388608
+
+	Filter From Userspace {
+		Protocol Accept {
+			TCP
+			UDP
+			SCTP
+		}
+		Address Ignore {
+			IPv4_address 127.0.0.1
+			IPv4_address 192.168.0.100
+			IPv6_address ::1
+		}
+	}
+}
+`,
+		"fw1.conf",
+	);
+	assert.deepEqual(warnings, []);
+	assert.equal(config.sync!.expectationSync, true);
+	assert.equal(config.sync!.links[0]!.line, 5);
+	assert.equal(config.sync!.links[0]!.interfaceAddress, "192.168.100.1");
+	assert.equal(config.general.unixPath, "/tmp/fw1.ctl");
+	assert.deepEqual(config.general.filter!.protocol!.protocols, [6, 17, 132]);
+	assert.equal(config.general.filter!.address!.rules.length, 3);
+});

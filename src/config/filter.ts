@@ -1,0 +1,116 @@
+// The Filter section: clauses by protocol, address and TCP state.
+
+import { readArgument } from "./argument.ts";
+import { PROTOCOL_NAMES, parseProtocol, parseTcpState, TCP_STATE_NAMES } from "./names.ts";
+import { nearest } from "./nearest.ts";
+import type { Report } from "./problem.ts";
+import { show } from "./problem.ts";
+import { Section } from "./section.ts";
+import type { Directive } from "./syntax.ts";
+import type { Word } from "./tokens.ts";
+import type { AddressRule, FilterConfig } from "./types.ts";
+
+/** What a clause is made of; the clauses of old files come in the same shape. */
+interface Clause {
+	accept: boolean;
+	directive: Directive;
+}
+
+/**
+ * Builds the filter from all `Filter` sections and from the words of old files (IgnoreProtocol, IgnoreTrafficFor,
+ * Replicate), which mean a clause each. Lists of several clauses of a kind are joined, and the policy of the last
+ * one counts for all, as in conntrackd. Undefined when nothing filters.
+ */
+export function buildFilter(
+	filters: readonly Directive[],
+	old: readonly Directive[],
+	report: Report,
+): FilterConfig | undefined {
+	if (filters.length === 0 && old.length === 0) return undefined;
+	const result: FilterConfig = { from: "userspace" };
+	const section = new Section("Filter", report);
+	for (const filter of filters) {
+		if (filter.args[1]) result.from = filter.args[1].text === "Kernelspace" ? "kernelspace" : "userspace";
+		section.add(filter.block!);
+	}
+	const clauses = (word: string, oldWord: string, oldAccept: boolean): Clause[] => [
+		...old.filter(({ name }) => name === oldWord).map((directive) => ({ accept: oldAccept, directive })),
+		...section.blocks(word).map((directive) => ({ accept: directive.args[0]!.text === "Accept", directive })),
+	];
+
+	const protocol = join(clauses("Protocol", "IgnoreProtocol", false), readProtocols, report);
+	if (protocol) result.protocol = { accept: protocol.accept, protocols: [...new Set(protocol.items)] };
+	const address = join(clauses("Address", "IgnoreTrafficFor", false), readAddresses, report);
+	if (address) result.address = { accept: address.accept, rules: address.items };
+	const state = join(clauses("State", "Replicate", true), readTcpStates, report);
+	if (state) result.state = { accept: state.accept, tcpStates: [...new Set(state.items)] };
+	return result;
+}
+
+function join<T>(
+	clauses: readonly Clause[],
+	read: (directive: Directive, report: Report) => T[],
+	report: Report,
+): { accept: boolean; items: T[] } | undefined {
+	if (clauses.length === 0) return undefined;
+	const items = clauses.flatMap(({ directive }) => read(directive, report));
+	const { accept, directive } = clauses.at(-1)!;
+	if (clauses.some((clause) => clause.accept !== accept)) {
+		report.warn(
+			directive,
+			`${accept ? "Accept" : "Ignore"} counts for all ${directive.name} clauses of this file`,
+		);
+	} else if (items.length === 0 && accept) {
+		report.warn(directive, `${directive.name} accepts nothing: no connection is replicated`);
+	}
+	return { accept, items };
+}
+
+function readProtocols(directive: Directive, report: Report): number[] {
+	const protocols: number[] = [];
+	for (const { name, ...at } of directive.block!) {
+		const protocol = parseProtocol(name);
+		if (protocol !== undefined) protocols.push(protocol);
+		else {
+			report.error(
+				at,
+				`unknown protocol ${show(name)}; a number from 0 to 255 does too`,
+				nearest(name, PROTOCOL_NAMES),
+			);
+		}
+	}
+	return protocols;
+}
+
+function readAddresses(directive: Directive, report: Report): AddressRule[] {
+	const rules: AddressRule[] = [];
+	for (const { spec, args } of directive.block!) {
+		const word = args[0]!;
+		const read = readArgument(spec!.args[0]!, word.text);
+		if ("value" in read) rules.push(read.value as AddressRule);
+		else report.error(word, read.problem, read.suggestion);
+	}
+	return rules;
+}
+
+function readTcpStates(directive: Directive, report: Report): number[] {
+	const words: Pick<Word, "line" | "column" | "text">[] = directive.block
+		? directive.block.map(({ name, line, column }) => ({ text: name, line, column }))
+		: directive.args;
+	const states: number[] = [];
+	for (let i = 0; i < words.length; i++) {
+		const word = words[i]!;
+		if (word.text === "for") {
+			const protocol = words[++i];
+			if (protocol?.text !== "TCP") report.error(protocol ?? word, "only TCP can follow for");
+			continue;
+		}
+		const state = parseTcpState(word.text);
+		if (state !== undefined) states.push(state);
+		else report.error(word, `unknown TCP state ${show(word.text)}`, nearest(word.text, TCP_STATE_NAMES));
+	}
+	if (words.length > 0 && words.at(-2)?.text !== "for" && words.at(-1)!.text !== "for") {
+		report.error(words.at(-1)!, `"for TCP" is missing after ${show(words.at(-1)!.text)}`);
+	}
+	return states;
+}

@@ -1,0 +1,120 @@
+// Config -> text that parses back to an equal Config. Every value is written, defaults too.
+import { formatBytes } from "../conntrack/address.ts";
+import type { DirectiveSpec, Place } from "./directives.ts";
+import { directivesIn, fieldOf } from "./directives.ts";
+import { formatProtocol, formatTcpState } from "./names.ts";
+import type { Config, FilterConfig, GeneralConfig, LinkConfig, SyncConfig } from "./types.ts";
+
+/** The normalized text of a configuration. The name of its file and the line numbers of links are not part of it. */
+export function printConfig(config: Config): string {
+	return [
+		...(config.sync ? block("Sync", printSync(config.sync)) : []),
+		...(config.stats ? block("Stats", printValues("Stats", config.stats)) : []),
+		...block("General", printGeneral(config.general)),
+		"",
+	].join("\n");
+}
+
+function printSync(sync: SyncConfig): string[] {
+	const place: Place = `Mode ${sync.mode}`;
+	const inMode = new Set(directivesIn(place).map((spec) => spec.word));
+	// times that this mode has no word for, from an older file that has them directly in Sync
+	const legacy = directivesIn("Sync").filter(
+		(spec) => !inMode.has(spec.word) && isScalar(spec) && fieldValue(sync, spec) !== spec.default,
+	);
+	const { expectationSync } = sync;
+	return [
+		...block(place, printValues(place, sync)),
+		...legacy.flatMap((spec) => printValue(spec, sync)),
+		...sync.links.flatMap(printLink),
+		...block("Options", [
+			...printValues("Options", sync),
+			...(Array.isArray(expectationSync)
+				? block("ExpectationSync", expectationSync.map(quote))
+				: [`ExpectationSync ${onOff(expectationSync)}`]),
+		]),
+	];
+}
+
+const LINK_PLACES: Readonly<Record<LinkConfig["type"], Place>> = {
+	multicast: "Multicast",
+	udp: "UDP",
+	tcp: "TCP",
+};
+
+function printLink(link: LinkConfig): string[] {
+	const place = LINK_PLACES[link.type];
+	const otherFamily = link.family === 4 ? "IPv6" : "IPv4";
+	const specs = directivesIn(place).filter((spec) => !spec.word.startsWith(otherFamily) && isScalar(spec));
+	return block(
+		link.isDefault ? `${place} Default` : place,
+		specs.flatMap((spec) => printValue(spec, link)),
+	);
+}
+
+function printGeneral(general: GeneralConfig): string[] {
+	return [
+		...printValues("General", general),
+		...block("UNIX", printValues("UNIX", general)),
+		...(general.scheduler ? block("Scheduler", printValues("Scheduler", general.scheduler)) : []),
+		...(general.filter ? printFilter(general.filter) : []),
+	];
+}
+
+function printFilter({ from, protocol, address, state }: FilterConfig): string[] {
+	const policy = ({ accept }: { accept: boolean }): string => (accept ? "Accept" : "Ignore");
+	const lines: string[] = [];
+	if (protocol) lines.push(...block(`Protocol ${policy(protocol)}`, protocol.protocols.map(formatProtocol)));
+	if (address) {
+		const rules = address.rules.map((rule) => {
+			const { family, address: bytes, prefixLength } = rule;
+			const length = prefixLength === bytes.length * 8 ? "" : `/${prefixLength}`;
+			return `IPv${family}_address ${formatBytes(bytes)}${length}`;
+		});
+		lines.push(...block(`Address ${policy(address)}`, rules));
+	}
+	if (state) {
+		const states = state.tcpStates.map(formatTcpState);
+		lines.push(...block(`State ${policy(state)}`, states.length > 0 ? [...states, "for TCP"] : []));
+	}
+	return block(`Filter From ${from === "userspace" ? "Userspace" : "Kernelspace"}`, lines);
+}
+
+/** `title { lines }`, the lines indented. */
+function block(title: string, lines: readonly string[]): string[] {
+	return [`${title} {`, ...lines.map((line) => `\t${line}`), "}"];
+}
+
+/** The directives of a section that have one value. */
+function printValues(place: Place, values: object): string[] {
+	return directivesIn(place)
+		.filter(isScalar)
+		.flatMap((spec) => printValue(spec, values));
+}
+
+function isScalar(spec: DirectiveSpec): boolean {
+	const isCurrent = spec.obsolete === undefined && spec.aliasOf === undefined;
+	return isCurrent && spec.block === undefined && spec.args.length === 1;
+}
+
+function fieldValue(values: object, spec: DirectiveSpec): unknown {
+	return (values as Record<string, unknown>)[fieldOf(spec)];
+}
+
+function printValue(spec: DirectiveSpec, values: object): string[] {
+	const value = fieldValue(values, spec);
+	if (value === undefined) return [];
+	if (typeof value === "boolean") return [`${spec.word} ${onOff(value)}`];
+	// conntrackd takes a Nice with a sign only
+	const isSigned = spec.args[0]!.type === "signed" && Number(value) >= 0;
+	return [`${spec.word} ${isSigned ? "+" : ""}${quote(String(value))}`];
+}
+
+const onOff = (value: boolean): string => (value ? "on" : "off");
+
+/** A word as the tokenizer takes it. Words that came from a file have no quote and no line end in them. */
+function quote(text: string): string {
+	if (/["\n]/.test(text))
+		throw new TypeError(`${JSON.stringify(text)} cannot be written in a configuration file`);
+	return /^\/[^\s{}"]*$|^[^\s{}"#/][^\s{}"#]*$/.test(text) ? text : `"${text}"`;
+}

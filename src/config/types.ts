@@ -1,0 +1,107 @@
+// The typed configuration. The words are conntrackd's, in camelCase; times are in seconds, sizes in bytes.
+
+export type SyncMode = "FTFW" | "NOTRACK" | "ALARM";
+export type TransportType = "multicast" | "udp" | "tcp";
+
+/** One dedicated link: a `Multicast`, `UDP` or `TCP` section. */
+export interface LinkConfig {
+	type: TransportType;
+	/** Initially active. Exactly one link of a configuration has it: the one marked `Default`, else the first. */
+	isDefault: boolean;
+	family: 4 | 6;
+	/** The group of multicast, the own listening address of UDP and TCP. */
+	address: string;
+	/** The peer's address; UDP and TCP only, and always there. */
+	destination?: string;
+	port: number;
+	interface?: string;
+	/** IPv4_interface of multicast: the local address for membership and sending. */
+	interfaceAddress?: string;
+	/** Bytes; absent: the system's default. */
+	sndSocketBuffer?: number;
+	rcvSocketBuffer?: number;
+	/** false: UDP checksums are off (SO_NO_CHECK). */
+	checksum: boolean;
+	/** TCP: how many messages are kept for another try when a send fails. */
+	errorQueueLength: number;
+	/** Of the link's section in the file. */
+	line: number;
+}
+
+export interface SyncConfig {
+	mode: SyncMode;
+	/** Objects. */
+	resendQueueSize: number;
+	/** Messages. */
+	ackWindowSize: number;
+	/** Absent: the timeout of a committed entry is computed from what the peer reported. */
+	commitTimeout?: number;
+	purgeTimeout: number;
+	refreshTime: number;
+	cacheTimeout: number;
+	disableExternalCache: boolean;
+	disableInternalCache: boolean;
+	startupResync: boolean;
+	/** 1 to 4, all of one type. */
+	links: LinkConfig[];
+	tcpWindowTracking: boolean;
+	/** A list holds lower-cased beginnings of helper names. */
+	expectationSync: false | true | string[];
+}
+
+export interface AddressRule {
+	family: 4 | 6;
+	/** 4 or 16 bytes in network order; bits behind the prefix are zero. */
+	address: Uint8Array;
+	prefixLength: number;
+}
+
+/** Clauses are ANDed; an absent one lets everything pass. */
+export interface FilterConfig {
+	from: "userspace" | "kernelspace";
+	/** IP protocol numbers. */
+	protocol?: { accept: boolean; protocols: number[] };
+	address?: { accept: boolean; rules: AddressRule[] };
+	/** Kernel TCP_CONNTRACK_* numbers; says nothing about other protocols. */
+	state?: { accept: boolean; tcpStates: number[] };
+}
+
+export interface GeneralConfig {
+	/** Buckets. */
+	hashSize: number;
+	/** Entries. */
+	hashLimit: number;
+	logFile: string | false;
+	/** Facility: `daemon` or `local0` to `local7`. */
+	syslog: string | false;
+	lockFile: string;
+	unixPath: string;
+	netlinkBufferSize?: number;
+	netlinkBufferSizeMaxGrowth?: number;
+	netlinkOverrunResync: number | false;
+	netlinkEventsReliable: boolean;
+	/** Messages handled in one turn of the event loop. */
+	eventIterationLimit: number;
+	/** Present: the kernel is polled instead of listened to. */
+	pollSecs?: number;
+	nice?: number;
+	/** Absent when the file does not ask for one. */
+	scheduler?: { type: "RR" | "FIFO"; priority: number };
+	systemd: boolean;
+	filter?: FilterConfig;
+}
+
+export interface StatsConfig {
+	logFile: string | false;
+	syslog: string | false;
+	netlinkEventsReliable: boolean;
+}
+
+/** Deeply frozen, apart from the bytes of addresses. */
+export interface Config {
+	/** Name of the file it came from. */
+	file: string;
+	sync?: SyncConfig;
+	stats?: StatsConfig;
+	general: GeneralConfig;
+}

@@ -1,0 +1,388 @@
+// The sending half: turns dirty slots into datagrams, and acknowledgements into rest.
+//
+// What is sent is always the slot's present state, read when its datagram is built. A lost datagram is not sent
+// again: those of its keys that have not changed since become dirty again. Nothing is queued but slot numbers, so
+// nothing has to be thrown away, however slow a peer is.
+import type { ChangeListener, InternalCache } from "../cache/internal-cache.ts";
+import type { NameTable } from "../conntrack/names.ts";
+import { Bulk } from "./bulk.ts";
+import { DirtySet, kindOf, slotOf } from "./dirty-set.ts";
+import { IN_FLIGHT_MAX, InFlight, RECORDS_MAX } from "./in-flight.ts";
+import { Control, type Peer } from "./peer.ts";
+import type { SyncCounters } from "./sync-counters.ts";
+import { RecordEncoder } from "./wire/encode.ts";
+import { FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
+import { MsgpackWriter } from "./wire/msgpack.ts";
+import { type Kind, RECORD_MAX, RecordType } from "./wire/record-type.ts";
+
+/** Takes sealed-to-be frames in bytes [0, end); there is room for the seal behind them. Copies what it keeps. */
+export type Sink = (bytes: Uint8Array, end: number) => void;
+
+/** Sequence numbers behind the highest acknowledged one at which a datagram counts as lost, not as late. */
+const REORDER_MAX = 8;
+/** Milliseconds without an acknowledgement after which a datagram counts as lost; four round trips if longer. */
+const RESEND_AFTER_MS = 40;
+const RESEND_AFTER_MAX_MS = 1000;
+/** Datagrams in flight to begin with, and the least that losses reduce them to. */
+const WINDOW_INITIAL = 64;
+const WINDOW_MIN = 16;
+/** Live changes per record of a bulk. */
+const LIVE_PER_BULK = 4;
+
+export interface OutgoingOptions {
+	node: number;
+	epochTag: number;
+	caches: readonly [InternalCache, InternalCache];
+	names: NameTable;
+	/** Bytes of a datagram, header included and the seal's trailer not. */
+	datagramMax: number;
+	counters: SyncCounters;
+	sink: Sink;
+	/** Appends acknowledgements that are owed; called for every datagram. */
+	writeAcks: (writer: MsgpackWriter, now: number) => void;
+}
+
+export class Outgoing {
+	readonly dirty = new DirtySet();
+	readonly inFlight = new InFlight();
+	readonly bulk: Bulk;
+	readonly writer: MsgpackWriter;
+	/** The number of the next datagram. */
+	nextSequence = 1;
+	/** Milliseconds of the last transmission. */
+	sentAt = Number.NEGATIVE_INFINITY;
+	/** Smoothed round trip in milliseconds. */
+	roundTrip = 1;
+	readonly #options: OutgoingOptions;
+	readonly #encoder: RecordEncoder;
+	readonly #records: readonly [Int32Array, Int32Array];
+	#peers: readonly Peer[] = [];
+	/** Bits of the peers that hear me. */
+	#ready = 0;
+	/** Datagrams that may be in flight: grows with acknowledgements, shrinks with losses. */
+	#window = WINDOW_INITIAL;
+	#shrunkAt = Number.NEGATIVE_INFINITY;
+	#backoff = 1;
+
+	constructor(options: OutgoingOptions) {
+		this.#options = options;
+		const [conntracks, expectations] = options.caches;
+		const stores = [conntracks.store, expectations.store] as const;
+		this.bulk = new Bulk(stores, this.dirty, this.inFlight, options.counters);
+		this.writer = new MsgpackWriter(new Uint8Array(options.datagramMax + RECORD_MAX + 256));
+		this.#encoder = new RecordEncoder(this.writer, options.names);
+		this.#records = [
+			new Int32Array(conntracks.store.layout.recordWords),
+			new Int32Array(expectations.store.layout.recordWords),
+		];
+	}
+
+	/** What the internal cache of this kind tells its changes to. */
+	listener(kind: Kind): ChangeListener {
+		const cache = this.#options.caches[kind];
+		return {
+			changed: (slot) => {
+				if (this.#ready !== 0) this.dirty.mark(kind, slot, this.#ready);
+			},
+			destroyed: (slot) => {
+				// a flow that nobody was told of ends without a word
+				const told = cache.store.peers(slot) & this.#ready;
+				this.dirty.clean(kind, slot);
+				if (told === 0) cache.forget(slot);
+				else this.dirty.mark(kind, slot, told);
+			},
+		};
+	}
+
+	/** The peers, and which of them hear me, have changed. */
+	setPeers(peers: readonly Peer[]): void {
+		this.#peers = peers;
+		let ready = 0;
+		for (const peer of peers) if (peer.hears) ready |= peer.bit;
+		const gone = this.#ready & ~ready;
+		this.#ready = ready;
+		for (const peer of peers) {
+			if ((gone & peer.bit) === 0) continue;
+			this.bulk.abort(peer);
+			this.#forgetPeer(peer);
+		}
+	}
+
+	/** Datagrams that may be sent now. */
+	get room(): number {
+		let window = this.#window;
+		for (const peer of this.#peers) if (peer.hears) window = Math.min(window, peer.credit);
+		return Math.max(0, Math.floor(window) - this.inFlight.count);
+	}
+
+	/** Whether something waits to be sent or to be acknowledged. */
+	get isBusy(): boolean {
+		if (this.inFlight.count > 0 || this.dirty.queue.length > 0 || this.bulk.retry.length > 0) return true;
+		return this.#peers.some((peer) => peer.hears && (peer.bulkPhase !== "idle" || peer.control !== 0));
+	}
+
+	/** Sends what is dirty, as much as window and credit allow. */
+	pump(now: number): void {
+		if (this.#ready === 0) {
+			this.#discard();
+			return;
+		}
+		this.bulk.step(this.#peers);
+		while (this.room > 0 && this.inFlight.hasRoom(this.nextSequence) && this.#datagram(now)) {
+			this.bulk.step(this.#peers);
+		}
+	}
+
+	/** Starts a datagram of other records: the writer stands behind the header. */
+	begin(): MsgpackWriter {
+		this.writer.at = HEADER_SIZE;
+		return this.writer;
+	}
+
+	/** Sends what was written since `begin`, untracked. */
+	end(flags: number, now: number): void {
+		this.#transmit(flags, 0, 0, now);
+	}
+
+	/** A peer has acknowledged: `isAcked(n)` tells for each number up to `highest`. */
+	acknowledge(peer: Peer, highest: number, isAcked: (sequence: number) => boolean, now: number): void {
+		if (highest >= this.nextSequence) return;
+		let acked = 0;
+		for (let n = this.inFlight.lowest; n <= highest; n++) {
+			if ((this.inFlight.pending(n) & peer.bit) === 0) continue;
+			if (isAcked(n)) {
+				if (n === highest) this.roundTrip += (now - this.inFlight.sentAt(n) - this.roundTrip) / 8;
+				this.inFlight.settle(n, peer.bit, this.#settled);
+				acked++;
+			} else if (n <= highest - REORDER_MAX) this.#lose(n, peer.bit, now);
+		}
+		if (acked > 0) {
+			this.#window = Math.min(IN_FLIGHT_MAX, this.#window + acked / this.#window);
+			this.#backoff = 1;
+		}
+		this.inFlight.advance(this.nextSequence);
+	}
+
+	/** Takes datagrams that were not acknowledged for too long as lost. */
+	expire(now: number): void {
+		const patience = Math.min(
+			RESEND_AFTER_MAX_MS,
+			Math.max(RESEND_AFTER_MS, 4 * this.roundTrip) * this.#backoff,
+		);
+		let isLost = false;
+		for (let n = this.inFlight.lowest; n < this.nextSequence; n++) {
+			const pending = this.inFlight.pending(n);
+			if (pending === 0) continue;
+			if (now - this.inFlight.sentAt(n) < patience) break;
+			for (const peer of this.#peers) if ((pending & peer.bit) !== 0) this.#lose(n, peer.bit, now);
+			isLost = true;
+		}
+		if (isLost) this.#backoff = Math.min(16, this.#backoff * 2);
+		this.inFlight.advance(this.nextSequence);
+	}
+
+	/** @returns whether there was anything to send */
+	#datagram(now: number): boolean {
+		const writer = this.begin();
+		this.#options.writeAcks(writer, now);
+		const bulkPeers = this.bulk.waiting(this.#peers);
+		let peers = this.#controls(writer);
+		for (let turn = 1; this.inFlight.building < RECORDS_MAX; turn++) {
+			const isBulkTurn = turn % (LIVE_PER_BULK + 1) === 0;
+			const first = isBulkTurn ? this.#bulkRecord(writer) : this.#liveRecord(writer);
+			const sent = first || (isBulkTurn ? this.#liveRecord(writer) : this.#bulkRecord(writer));
+			if (sent === 0 || sent === FULL) break;
+			peers |= sent;
+		}
+		if (writer.at === HEADER_SIZE) return false;
+		const hasRecords = this.inFlight.building > 0;
+		this.#transmit(hasRecords ? FLAG_ACK : 0, peers, bulkPeers, now);
+		return hasRecords;
+	}
+
+	/** @returns the peers that the record is for, 0 if there is none, FULL if it does not fit any more */
+	#liveRecord(writer: MsgpackWriter): number {
+		const { queue } = this.dirty;
+		while (queue.length > 0) {
+			const key = queue.peek();
+			const sent = this.#record(writer, key, 0);
+			if (sent === FULL) return FULL;
+			this.dirty.shift();
+			if (sent !== 0) return sent;
+		}
+		return 0;
+	}
+
+	#bulkRecord(writer: MsgpackWriter): number {
+		const { retry } = this.bulk;
+		while (retry.length > 0) {
+			const sent = this.#record(writer, retry.peek(), 0);
+			if (sent === FULL) return FULL;
+			retry.shift();
+			if (sent !== 0) return sent;
+		}
+		for (let key = this.bulk.next(this.#peers); key >= 0; key = this.bulk.next(this.#peers)) {
+			const sent = this.#record(writer, key, this.bulk.walkers);
+			if (sent === FULL) return FULL;
+			this.bulk.advance();
+			if (sent !== 0) return sent;
+		}
+		return 0;
+	}
+
+	/** Writes the slot's present state for whoever is dirty, and for `others`. */
+	#record(writer: MsgpackWriter, key: number, others: number): number {
+		const kind = kindOf(key);
+		const slot = slotOf(key);
+		const cache = this.#options.caches[kind];
+		const { store } = cache;
+		const peers = (this.dirty.peers(kind, slot) | others) & this.#ready;
+		if (store.state(slot) === 0) return 0;
+		if (peers === 0) {
+			this.#release(kind, slot);
+			return 0;
+		}
+		const record = this.#records[kind];
+		const version = store.version(slot);
+		const start = writer.at;
+		store.read(slot, record);
+		if (store.isLive(slot)) this.#encoder.set(kind, record, version);
+		else this.#encoder.delete(kind, record, version);
+		if (writer.at > this.#options.datagramMax) {
+			writer.at = start;
+			return FULL;
+		}
+		this.inFlight.add(this.nextSequence, key, version);
+		this.dirty.clean(kind, slot);
+		store.setPeers(slot, store.peers(slot) | peers);
+		this.#options.counters.recordsSent++;
+		return peers;
+	}
+
+	#controls(writer: MsgpackWriter): number {
+		let peers = 0;
+		for (const peer of this.#peers) {
+			if (!peer.hears || peer.control === 0) continue;
+			for (const control of Object.values(Control)) {
+				if ((peer.control & control) === 0) continue;
+				const id = control === Control.resync ? peer.resyncId : peer.bulkId;
+				writer.array(3);
+				writer.uint(CONTROL_TYPE[control]);
+				writer.uint(peer.node);
+				writer.uint(id);
+				this.inFlight.add(this.nextSequence, controlKey(peer, control), id);
+				peers |= peer.bit;
+			}
+			peer.control = 0;
+		}
+		return peers;
+	}
+
+	#transmit(flags: number, peers: number, bulkPeers: number, now: number): void {
+		const { node, epochTag, counters, sink } = this.#options;
+		const sequence = this.nextSequence++;
+		this.inFlight.commit(sequence, peers, bulkPeers, now);
+		if (peers === 0) this.inFlight.advance(this.nextSequence);
+		writeHeader(this.writer.bytes, flags, node, epochTag, sequence);
+		this.sentAt = now;
+		counters.sent++;
+		sink(this.writer.bytes, this.writer.at);
+	}
+
+	readonly #settled = (key: number, version: number, bit: number): void => {
+		if (key < 0) {
+			const peer = this.#peers.find((candidate) => candidate.bit === bit)!;
+			if (isControlOf(key, peer)) this.bulk.acknowledged(peer, controlOf(key), version);
+			return;
+		}
+		const { store } = this.#options.caches[kindOf(key)];
+		const slot = slotOf(key);
+		if (store.state(slot) === 0 || store.version(slot) !== version || store.isLive(slot)) return;
+		store.setPeers(slot, store.peers(slot) & ~bit);
+		this.#release(kindOf(key), slot);
+	};
+
+	/** Forgets a dead slot that no peer has to hear of any more. */
+	#release(kind: Kind, slot: number): void {
+		const cache = this.#options.caches[kind];
+		if (cache.store.isLive(slot) || (cache.store.peers(slot) & this.#ready) !== 0) return;
+		this.dirty.clean(kind, slot);
+		cache.forget(slot);
+	}
+
+	#lose(sequence: number, bit: number, now: number): void {
+		const isBulk = this.inFlight.isBulk(sequence, bit);
+		this.inFlight.settle(sequence, bit, isBulk ? this.#lostFromBulk : this.#lost);
+		if (now - this.#shrunkAt > Math.max(10, this.roundTrip)) {
+			this.#shrunkAt = now;
+			this.#window = Math.max(WINDOW_MIN, this.#window * 0.7);
+		}
+	}
+
+	readonly #lost = (key: number, version: number, bit: number): void => {
+		if (key < 0) this.#lostControl(key, version, bit);
+		else if (this.#isStill(key, version)) this.dirty.mark(kindOf(key), slotOf(key), bit);
+	};
+
+	readonly #lostFromBulk = (key: number, version: number, bit: number): void => {
+		if (key < 0) this.#lostControl(key, version, bit);
+		else if (this.#isStill(key, version)) {
+			this.dirty.markUnqueued(kindOf(key), slotOf(key), bit);
+			this.bulk.retry.push(key);
+		}
+	};
+
+	#lostControl(key: number, id: number, bit: number): void {
+		const peer = this.#peers.find((candidate) => candidate.bit === bit)!;
+		const control = controlOf(key);
+		if (isControlOf(key, peer) && id === (control === Control.resync ? peer.resyncId : peer.bulkId)) {
+			peer.control |= control;
+		}
+	}
+
+	/** Whether the slot's state is the one that was lost; a newer one is dirty already. */
+	#isStill(key: number, version: number): boolean {
+		const { store } = this.#options.caches[kindOf(key)];
+		const isSame = store.state(slotOf(key)) !== 0 && store.version(slotOf(key)) === version;
+		if (isSame) this.#options.counters.recordsResent++;
+		return isSame;
+	}
+
+	/** The peer will not acknowledge what is in flight, and what was dirty for it comes with its next bulk. */
+	#forgetPeer(peer: Peer): void {
+		for (let n = this.inFlight.lowest; n < this.nextSequence; n++) {
+			if ((this.inFlight.pending(n) & peer.bit) !== 0) this.inFlight.settle(n, peer.bit, this.#settled);
+		}
+		this.inFlight.advance(this.nextSequence);
+	}
+
+	/** Nobody hears: empties the queues, and forgets the dead in them. */
+	#discard(): void {
+		for (const queue of [this.dirty.queue, this.bulk.retry]) {
+			while (queue.length > 0) {
+				const key = queue.peek();
+				const { store } = this.#options.caches[kindOf(key)];
+				if (queue === this.dirty.queue) this.dirty.shift();
+				else queue.shift();
+				if (store.state(slotOf(key)) === 0) continue;
+				this.dirty.clean(kindOf(key), slotOf(key));
+				this.#release(kindOf(key), slotOf(key));
+			}
+		}
+	}
+}
+
+/** What `#record` answers when the record does not fit: no peer mask. */
+const FULL = 1 << 16;
+
+const CONTROL_TYPE: Readonly<Record<number, number>> = {
+	[Control.begin]: RecordType.bulkBegin,
+	[Control.end]: RecordType.bulkEnd,
+	[Control.resync]: RecordType.resync,
+};
+
+/** Control records in flight have negative keys: the peer's bit and the control's. */
+const controlKey = (peer: Peer, control: number): number => -(peer.bit * 8 + control);
+const controlOf = (key: number): number => -key & 7;
+const isControlOf = (key: number, peer: Peer): boolean => -key >>> 3 === peer.bit;
+

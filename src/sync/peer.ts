@@ -1,0 +1,68 @@
+// One remote node, as both halves of the protocol see it.
+import type { ExternalCache } from "../cache/external-cache.ts";
+import { ReplayWindow } from "./replay-window.ts";
+
+/** Peers have a bit each in sixteen. */
+export const PEERS_MAX = 16;
+
+/** How far the bulk to this peer is; bulk.ts draws the path. */
+export type BulkPhase = "idle" | "begin" | "ready" | "walk" | "flush" | "drain" | "end";
+
+export class Peer {
+	readonly node: number;
+	/** Its bit in peer masks. */
+	readonly bit: number;
+	/** Its conntracks and expectations, by Kind. */
+	readonly external: readonly [ExternalCache, ExternalCache];
+
+	// What I hear of it.
+	/** The epoch I have adopted, undefined before the first handshake. */
+	epoch: Uint8Array | undefined;
+	epochTag = 0;
+	readonly window = new ReplayWindow();
+	/** Milliseconds at which the last good datagram came. */
+	heardAt = Number.NEGATIVE_INFINITY;
+	isUp = false;
+	/** Good datagrams for which an acknowledgement is owed, and since when. */
+	ackOwed = 0;
+	ackSince = 0;
+	/** Sequence number of the latest HELLO of its epoch. */
+	helloSequence = 0;
+	/** What it must echo before I believe in a new epoch. */
+	challenge: Uint8Array;
+	/** What it wants echoed; empty before it said. */
+	theirChallenge: Uint8Array = new Uint8Array(0);
+	/** Slots that the sweep after its bulk has still to look at, by Kind; -1 is none. */
+	readonly sweepAt: [number, number] = [-1, -1];
+	/** Number of the bulk that it is sending, 0 when it is complete. */
+	bulkReceiving = 0;
+	bulkReceived = 0;
+
+	// What it hears of me.
+	/** It has adopted my epoch: datagrams reach it. */
+	hears = false;
+	/** Datagrams that it can take in without loss. */
+	credit = 32;
+	bulkPhase: BulkPhase = "idle";
+	/** My number for the bulk under way. */
+	bulkId = 0;
+	/** Another bulk shall follow the one under way. */
+	bulkAgain = false;
+	/** Position in the dirty queue that the bulk waits for. */
+	bulkMark = 0;
+	/** Control records to send: bits of Control. */
+	control = 0;
+	/** Number of my last -n request, and the last one of its that I have served. */
+	resyncId = 0;
+	resyncServed = 0;
+
+	constructor(node: number, index: number, external: readonly [ExternalCache, ExternalCache], challenge: Uint8Array) {
+		this.node = node;
+		this.bit = 1 << index;
+		this.external = external;
+		this.challenge = challenge;
+	}
+}
+
+/** Control records, as bits of Peer.control. */
+export const Control = { begin: 1, end: 2, resync: 4 } as const;

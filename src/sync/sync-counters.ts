@@ -1,0 +1,66 @@
+// What the protocol counts: plain numbers, rendered elsewhere. Every reason for which a datagram is thrown away has
+// a counter of its own.
+
+export interface SyncCounters {
+	/** Datagrams and records, after sealing and before it. */
+	sent: number;
+	received: number;
+	recordsSent: number;
+	recordsReceived: number;
+	/** Conntrack and expectation records that had to be sent again. */
+	recordsResent: number;
+	/** Sequence numbers of a peer that never came (yet). */
+	lost: number;
+	/** Datagrams seen already or too old. */
+	replayed: number;
+	/** Shorter than a header, or longer than a datagram may be. */
+	badSize: number;
+	/** First byte, suite, flags or sequence number. */
+	badVersion: number;
+	badHeader: number;
+	badChecksum: number;
+	/** A record of no known type. */
+	badType: number;
+	/** A record that its type's rules forbid. */
+	badPayload: number;
+	truncated: number;
+	/** From a node that has not shaken hands, or from an epoch that is over. */
+	unknownEpoch: number;
+	/** From my own node id. */
+	ownNode: number;
+	/** More than sixteen nodes. */
+	tooManyPeers: number;
+	/** From an address that may not speak. */
+	foreign: number;
+	sendErrors: number;
+	bulksSent: number;
+	bulksReceived: number;
+	resyncsRequested: number;
+}
+
+export function newSyncCounters(): SyncCounters {
+	return {
+		sent: 0,
+		received: 0,
+		recordsSent: 0,
+		recordsReceived: 0,
+		recordsResent: 0,
+		lost: 0,
+		replayed: 0,
+		badSize: 0,
+		badVersion: 0,
+		badHeader: 0,
+		badChecksum: 0,
+		badType: 0,
+		badPayload: 0,
+		truncated: 0,
+		unknownEpoch: 0,
+		ownNode: 0,
+		tooManyPeers: 0,
+		foreign: 0,
+		sendErrors: 0,
+		bulksSent: 0,
+		bulksReceived: 0,
+		resyncsRequested: 0,
+	};
+}

@@ -1,0 +1,181 @@
+// MessagePack arrays -> conntrack and expectation records: strict, and validated before anything is kept.
+import * as X from "../../conntrack/expectation-record.ts";
+import { NAME_MAX, type NameTable } from "../../conntrack/names.ts";
+import { AF_INET, AF_INET6 } from "../../conntrack/protocol.ts";
+import { TCP_CONNTRACK_MAX } from "../../conntrack/protoinfo.ts";
+import * as R from "../../conntrack/record.ts";
+import { invertTuple } from "../../conntrack/tuple.ts";
+import { conntrackElements, expectationElements } from "./encode.ts";
+import type { MsgpackReader } from "./msgpack.ts";
+import { W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
+
+const WORD = 0xffffffff;
+const CONNTRACK_BITS = (R.H_WIRE & ~R.H_REPLY) | W_TRANSLATED | W_PLAIN_REPLY;
+
+/** Reads the elements after the type. Failures show in the reader's `failed`. */
+export class RecordDecoder {
+	/** Version of the last record read. */
+	version = 0;
+	readonly #reader: MsgpackReader;
+	readonly #names: NameTable;
+	readonly #scratch = new Uint8Array(16);
+	readonly #scratchWords = new Int32Array(this.#scratch.buffer);
+
+	constructor(reader: MsgpackReader, names: NameTable) {
+		this.#reader = reader;
+		this.#names = names;
+	}
+
+	/** @param elements of the array, the type included */
+	conntrackSet(elements: number, record: R.ConntrackRecord): void {
+		const r = this.#reader;
+		this.version = r.uint(Number.MAX_SAFE_INTEGER);
+		const bits = r.uint(CONNTRACK_BITS);
+		const replies = bits & (W_TRANSLATED | W_PLAIN_REPLY);
+		if (elements !== conntrackElements(bits) || replies === (W_TRANSLATED | W_PLAIN_REPLY)) r.fail();
+		if ((bits & R.H_TCP) !== 0 && (bits & R.H_SCTP) !== 0) r.fail();
+		if ((bits & ~CONNTRACK_BITS) !== 0) r.fail();
+		if (r.failed) return;
+		record.fill(0);
+		this.#conntrackKey(record);
+		const protocols = record[R.PROTOCOLS]!;
+		if (bits & W_TRANSLATED) {
+			record[R.REPLY_PORTS] = r.uint(WORD);
+			this.#addresses(record, R.REPLY_SRC, R.REPLY_DST, protocols);
+		} else if (bits & W_PLAIN_REPLY) invertTuple(record);
+		if (bits & R.H_STATUS) record[R.STATUS] = r.uint(WORD);
+		if (bits & R.H_TIMEOUT) record[R.TIMEOUT] = r.uint(WORD);
+		if (bits & R.H_MARK) record[R.MARK] = r.uint(WORD);
+		if (bits & R.H_TCP) {
+			record[R.PROTOINFO] = r.uint(WORD);
+			if ((record[R.PROTOINFO]! & 0xff) >= TCP_CONNTRACK_MAX) r.fail();
+		}
+		if (bits & R.H_SCTP) {
+			record[R.PROTOINFO] = r.uint(0xff);
+			this.#words(record, R.VTAGS, 2);
+		}
+		if (bits & R.H_HELPER) record[R.HELPER] = this.#name();
+		if (bits & R.H_MASTER) {
+			record[R.MASTER_PROTOCOLS] = this.#protocols();
+			record[R.MASTER_ZONE] = r.uint(0xffff);
+			record[R.MASTER_PORTS] = r.uint(WORD);
+			this.#addresses(record, R.MASTER_SRC, R.MASTER_DST, record[R.MASTER_PROTOCOLS]!);
+		}
+		if (bits & R.H_SEQ_ORIG) this.#words(record, R.SEQ_ORIG, 3);
+		if (bits & R.H_SEQ_REPLY) this.#words(record, R.SEQ_REPLY, 3);
+		if (bits & R.H_LABELS) this.#words(record, R.LABELS, 4);
+		if (bits & R.H_SYNPROXY) this.#words(record, R.SYNPROXY, 3);
+		record[R.HAS] = (bits & R.H_WIRE & ~R.H_REPLY) | (replies !== 0 ? R.H_REPLY : 0);
+	}
+
+	conntrackDelete(elements: number, record: R.ConntrackRecord): void {
+		if (elements !== 6) this.#reader.fail();
+		this.version = this.#reader.uint(Number.MAX_SAFE_INTEGER);
+		if (this.#reader.failed) return;
+		record.fill(0);
+		this.#conntrackKey(record);
+	}
+
+	/** @param elements of the array, the type included */
+	expectationSet(elements: number, record: X.ExpectationRecord): void {
+		const r = this.#reader;
+		this.version = r.uint(Number.MAX_SAFE_INTEGER);
+		const bits = r.uint(X.X_WIRE);
+		if (elements !== expectationElements(bits) || (bits & ~X.X_WIRE) !== 0) r.fail();
+		if (r.failed) return;
+		record.fill(0);
+		this.#expectationKey(record);
+		record[X.EXP_MASTER_PROTOCOLS] = this.#protocols();
+		record[X.EXP_MASTER_PORTS] = r.uint(WORD);
+		this.#addresses(record, X.EXP_MASTER_SRC, X.EXP_MASTER_DST, record[X.EXP_MASTER_PROTOCOLS]!);
+		if (bits & X.X_TIMEOUT) record[X.EXP_TIMEOUT] = r.uint(WORD);
+		if (bits & X.X_HELPER) record[X.EXP_HELPER] = this.#name();
+		if (bits & X.X_FN) record[X.EXP_FN] = this.#name();
+		if (bits & X.X_FLAGS) record[X.EXP_FLAGS] = r.uint(WORD);
+		if (bits & X.X_NAT) {
+			record[X.EXP_NAT_DIR] = r.uint(1);
+			record[X.EXP_NAT_PROTOCOLS] = r.uint(0xffff);
+			record[X.EXP_NAT_PORTS] = r.uint(WORD);
+			this.#addresses(record, X.EXP_NAT_SRC, X.EXP_NAT_DST, record[X.EXP_PROTOCOLS]!);
+		}
+		record[X.EXP_HAS] = bits;
+	}
+
+	expectationDelete(elements: number, record: X.ExpectationRecord): void {
+		if (elements !== 8) this.#reader.fail();
+		this.version = this.#reader.uint(Number.MAX_SAFE_INTEGER);
+		if (this.#reader.failed) return;
+		record.fill(0);
+		this.#expectationKey(record);
+	}
+
+	#conntrackKey(record: R.ConntrackRecord): void {
+		const r = this.#reader;
+		record[R.PROTOCOLS] = this.#protocols();
+		record[R.ZONES] = r.uint(WORD);
+		record[R.ORIG_PORTS] = r.uint(WORD);
+		this.#addresses(record, R.ORIG_SRC, R.ORIG_DST, record[R.PROTOCOLS]!);
+	}
+
+	#expectationKey(record: X.ExpectationRecord): void {
+		const r = this.#reader;
+		record[X.EXP_PROTOCOLS] = this.#protocols();
+		record[X.EXP_MASK_PROTOCOLS] = record[X.EXP_PROTOCOLS]!;
+		record[X.EXP_ZONE] = r.uint(0xffff);
+		record[X.EXP_PORTS] = r.uint(WORD);
+		record[X.EXP_CLASS] = r.uint(WORD);
+		record[X.EXP_MASK_PORTS] = r.uint(WORD);
+		const words = (record[X.EXP_PROTOCOLS]! & 0xff) === AF_INET6 ? 4 : 1;
+		let at = r.bin(words * 16);
+		if (r.failed) return;
+		for (const to of [X.EXP_SRC, X.EXP_DST, X.EXP_MASK_SRC, X.EXP_MASK_DST]) {
+			this.#raw(record, to, at, words);
+			at += words * 4;
+		}
+	}
+
+	/** Family | protocol << 8, the family 2 or 10. */
+	#protocols(): number {
+		const value = this.#reader.uint(0xffff);
+		const family = value & 0xff;
+		return family === AF_INET || family === AF_INET6 ? value : this.#reader.fail();
+	}
+
+	#addresses(record: Int32Array, src: number, dst: number, protocols: number): void {
+		const words = (protocols & 0xff) === AF_INET6 ? 4 : 1;
+		const at = this.#reader.bin(words * 8);
+		if (this.#reader.failed) return;
+		this.#raw(record, src, at, words);
+		this.#raw(record, dst, at + words * 4, words);
+	}
+
+	/** Names go into the kernel's requests and into logs: letters, digits, '.', '_' and '-' only. */
+	#name(): number {
+		const r = this.#reader;
+		const at = r.str();
+		if (r.failed || r.length > NAME_MAX) return r.fail();
+		for (let i = at; i < at + r.length; i++) if (!isNameByte(r.bytes[i]!)) return r.fail();
+		return this.#names.internBytes(r.bytes, at, at + r.length);
+	}
+
+	#words(record: Int32Array, to: number, count: number): void {
+		for (let i = 0; i < count; i++) record[to + i] = this.#reader.uint(WORD);
+	}
+
+	#raw(record: Int32Array, to: number, at: number, words: number): void {
+		const bytes = this.#reader.bytes;
+		for (let i = 0; i < words * 4; i++) this.#scratch[i] = bytes[at + i]!;
+		for (let i = 0; i < words; i++) record[to + i] = this.#scratchWords[i]!;
+	}
+}
+
+function isNameByte(byte: number): boolean {
+	return (
+		(byte >= 0x30 && byte <= 0x39) ||
+		(byte >= 0x41 && byte <= 0x5a) ||
+		(byte >= 0x61 && byte <= 0x7a) ||
+		byte === 0x2e ||
+		byte === 0x5f ||
+		byte === 0x2d
+	);
+}

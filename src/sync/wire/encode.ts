@@ -1,0 +1,175 @@
+// Conntrack and expectation records -> MessagePack arrays. Full state each time, never a difference: any record may
+// be lost, repeated or overtaken.
+import * as X from "../../conntrack/expectation-record.ts";
+import type { NameTable } from "../../conntrack/names.ts";
+import { AF_INET6 } from "../../conntrack/protocol.ts";
+import * as R from "../../conntrack/record.ts";
+import { isPlainReply } from "../../conntrack/tuple.ts";
+import type { MsgpackWriter } from "./msgpack.ts";
+import { CONNTRACK, type Kind, RecordType, W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
+
+/** Elements that the attribute bit adds to the array. */
+const CONNTRACK_ELEMENTS: readonly (readonly [bit: number, elements: number])[] = [
+	[W_TRANSLATED, 2],
+	[R.H_STATUS, 1],
+	[R.H_TIMEOUT, 1],
+	[R.H_MARK, 1],
+	[R.H_TCP, 1],
+	[R.H_SCTP, 3],
+	[R.H_HELPER, 1],
+	[R.H_MASTER, 4],
+	[R.H_SEQ_ORIG, 3],
+	[R.H_SEQ_REPLY, 3],
+	[R.H_LABELS, 4],
+	[R.H_SYNPROXY, 3],
+];
+
+/** Elements before the attributes: type, version, attribute bits, protocols, zones, ports, addresses. */
+export const CONNTRACK_FIXED = 7;
+
+export function conntrackElements(bits: number): number {
+	let count = CONNTRACK_FIXED;
+	for (const [bit, elements] of CONNTRACK_ELEMENTS) if ((bits & bit) !== 0) count += elements;
+	return count;
+}
+
+/** Elements before the attributes: type, version, attribute bits, then tuple, class, mask and master. */
+export const EXPECTATION_FIXED = 12;
+
+export function expectationElements(bits: number): number {
+	let count = EXPECTATION_FIXED;
+	for (const bit of [X.X_TIMEOUT, X.X_HELPER, X.X_FN, X.X_FLAGS]) if ((bits & bit) !== 0) count++;
+	return (bits & X.X_NAT) !== 0 ? count + 4 : count;
+}
+
+export class RecordEncoder {
+	readonly writer: MsgpackWriter;
+	readonly #names: NameTable;
+	readonly #scratch = new Uint8Array(16);
+	readonly #scratchWords = new Int32Array(this.#scratch.buffer);
+
+	constructor(writer: MsgpackWriter, names: NameTable) {
+		this.writer = writer;
+		this.#names = names;
+	}
+
+	set(kind: Kind, record: Int32Array, version: number): void {
+		if (kind === CONNTRACK) this.#conntrack(record, version);
+		else this.#expectation(record, version);
+	}
+
+	delete(kind: Kind, record: Int32Array, version: number): void {
+		if (kind === CONNTRACK) {
+			this.writer.array(6);
+			this.writer.uint(RecordType.conntrackDelete);
+			this.writer.uint(version);
+			this.#conntrackKey(record);
+		} else {
+			this.writer.array(8);
+			this.writer.uint(RecordType.expectationDelete);
+			this.writer.uint(version);
+			this.#expectationKey(record);
+		}
+	}
+
+	#conntrackKey(record: Int32Array): void {
+		const w = this.writer;
+		w.uint32(record[R.PROTOCOLS]!);
+		w.uint32(record[R.ZONES]!);
+		w.uint32(record[R.ORIG_PORTS]!);
+		this.#addresses(record, R.ORIG_SRC, R.ORIG_DST, record[R.PROTOCOLS]!);
+	}
+
+	#conntrack(record: Int32Array, version: number): void {
+		const w = this.writer;
+		let bits = record[R.HAS]! & R.H_WIRE & ~R.H_REPLY;
+		if (record[R.HELPER] === 0) bits &= ~R.H_HELPER;
+		if ((record[R.HAS]! & R.H_REPLY) !== 0) bits |= isPlainReply(record) ? W_PLAIN_REPLY : W_TRANSLATED;
+		w.array(conntrackElements(bits));
+		w.uint(RecordType.conntrackSet);
+		w.uint(version);
+		w.uint(bits);
+		this.#conntrackKey(record);
+		if (bits & W_TRANSLATED) {
+			w.uint32(record[R.REPLY_PORTS]!);
+			this.#addresses(record, R.REPLY_SRC, R.REPLY_DST, record[R.PROTOCOLS]!);
+		}
+		if (bits & R.H_STATUS) w.uint32(record[R.STATUS]!);
+		if (bits & R.H_TIMEOUT) w.uint32(record[R.TIMEOUT]!);
+		if (bits & R.H_MARK) w.uint32(record[R.MARK]!);
+		if (bits & R.H_TCP) w.uint32(record[R.PROTOINFO]!);
+		if (bits & R.H_SCTP) {
+			w.uint32(record[R.PROTOINFO]!);
+			this.#words(record, R.VTAGS, 2);
+		}
+		if (bits & R.H_HELPER) w.str(this.#names.name(record[R.HELPER]!));
+		if (bits & R.H_MASTER) {
+			w.uint32(record[R.MASTER_PROTOCOLS]!);
+			w.uint32(record[R.MASTER_ZONE]!);
+			w.uint32(record[R.MASTER_PORTS]!);
+			this.#addresses(record, R.MASTER_SRC, R.MASTER_DST, record[R.MASTER_PROTOCOLS]!);
+		}
+		if (bits & R.H_SEQ_ORIG) this.#words(record, R.SEQ_ORIG, 3);
+		if (bits & R.H_SEQ_REPLY) this.#words(record, R.SEQ_REPLY, 3);
+		if (bits & R.H_LABELS) this.#words(record, R.LABELS, 4);
+		if (bits & R.H_SYNPROXY) this.#words(record, R.SYNPROXY, 3);
+	}
+
+	/** Protocols, zone, ports, tuple and mask addresses in one bin, class and mask ports. */
+	#expectationKey(record: Int32Array): void {
+		const w = this.writer;
+		w.uint32(record[X.EXP_PROTOCOLS]!);
+		w.uint32(record[X.EXP_ZONE]!);
+		w.uint32(record[X.EXP_PORTS]!);
+		w.uint32(record[X.EXP_CLASS]!);
+		w.uint32(record[X.EXP_MASK_PORTS]!);
+		const length = (record[X.EXP_PROTOCOLS]! & 0xff) === AF_INET6 ? 4 : 1;
+		w.binHeader(length * 16);
+		for (const from of [X.EXP_SRC, X.EXP_DST, X.EXP_MASK_SRC, X.EXP_MASK_DST]) this.#raw(record, from, length);
+	}
+
+	#expectation(record: Int32Array, version: number): void {
+		const w = this.writer;
+		let bits = record[X.EXP_HAS]! & X.X_WIRE;
+		// a name that found no room in the table is no name
+		if (record[X.EXP_HELPER] === 0) bits &= ~X.X_HELPER;
+		if (record[X.EXP_FN] === 0) bits &= ~X.X_FN;
+		w.array(expectationElements(bits));
+		w.uint(RecordType.expectationSet);
+		w.uint(version);
+		w.uint(bits);
+		this.#expectationKey(record);
+		w.uint32(record[X.EXP_MASTER_PROTOCOLS]!);
+		w.uint32(record[X.EXP_MASTER_PORTS]!);
+		this.#addresses(record, X.EXP_MASTER_SRC, X.EXP_MASTER_DST, record[X.EXP_MASTER_PROTOCOLS]!);
+		if (bits & X.X_TIMEOUT) w.uint32(record[X.EXP_TIMEOUT]!);
+		if (bits & X.X_HELPER) w.str(this.#names.name(record[X.EXP_HELPER]!));
+		if (bits & X.X_FN) w.str(this.#names.name(record[X.EXP_FN]!));
+		if (bits & X.X_FLAGS) w.uint32(record[X.EXP_FLAGS]!);
+		if (bits & X.X_NAT) {
+			w.uint32(record[X.EXP_NAT_DIR]!);
+			w.uint32(record[X.EXP_NAT_PROTOCOLS]!);
+			w.uint32(record[X.EXP_NAT_PORTS]!);
+			this.#addresses(record, X.EXP_NAT_SRC, X.EXP_NAT_DST, record[X.EXP_PROTOCOLS]!);
+		}
+	}
+
+	/** Source and destination in one bin: 8 bytes for IPv4, 32 for IPv6. */
+	#addresses(record: Int32Array, src: number, dst: number, protocols: number): void {
+		const length = (protocols & 0xff) === AF_INET6 ? 4 : 1;
+		this.writer.binHeader(length * 8);
+		this.#raw(record, src, length);
+		this.#raw(record, dst, length);
+	}
+
+	#words(record: Int32Array, from: number, count: number): void {
+		for (let i = 0; i < count; i++) this.writer.uint32(record[from + i]!);
+	}
+
+	/** Words in memory order: addresses hold their bytes in network order already. */
+	#raw(record: Int32Array, from: number, count: number): void {
+		const w = this.writer;
+		for (let i = 0; i < count; i++) this.#scratchWords[i] = record[from + i]!;
+		for (let i = 0; i < count * 4; i++) w.bytes[w.at++] = this.#scratch[i]!;
+	}
+}

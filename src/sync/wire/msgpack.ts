@@ -1,0 +1,179 @@
+// The part of MessagePack (msgpack.org/specification) that the wire uses: unsigned integers, bin, short str, array.
+// No maps, no extensions, no floats, no signed numbers. The reader is directed by what the record must look like:
+// it never builds a value that the sender describes, and never believes a length before checking it.
+
+/** Writes into a buffer that the caller keeps large enough; integers take their shortest form. */
+export class MsgpackWriter {
+	bytes: Uint8Array;
+	at = 0;
+
+	constructor(bytes: Uint8Array) {
+		this.bytes = bytes;
+	}
+
+	/** Starts an array of up to 65535 elements. */
+	array(count: number): void {
+		if (count < 16) this.bytes[this.at++] = 0x90 | count;
+		else {
+			this.bytes[this.at++] = 0xdc;
+			this.bytes[this.at++] = count >>> 8;
+			this.bytes[this.at++] = count;
+		}
+	}
+
+	/** An integer of 0 .. 2^53 - 1. */
+	uint(value: number): void {
+		if (value <= 0xffffffff) {
+			this.uint32(value);
+			return;
+		}
+		const b = this.bytes;
+		b[this.at] = 0xcf;
+		this.#big(this.at + 1, Math.floor(value / 2 ** 32));
+		this.#big(this.at + 5, value >>> 0);
+		this.at += 9;
+	}
+
+	/** The 32 bits of a word as an unsigned integer. */
+	uint32(word: number): void {
+		const value = word >>> 0;
+		const b = this.bytes;
+		if (value < 0x80) b[this.at++] = value;
+		else if (value < 0x100) {
+			b[this.at] = 0xcc;
+			b[this.at + 1] = value;
+			this.at += 2;
+		} else if (value < 0x10000) {
+			b[this.at] = 0xcd;
+			b[this.at + 1] = value >>> 8;
+			b[this.at + 2] = value;
+			this.at += 3;
+		} else {
+			b[this.at] = 0xce;
+			this.#big(this.at + 1, value);
+			this.at += 5;
+		}
+	}
+
+	/** Up to 255 bytes. */
+	bin(source: Uint8Array): void {
+		this.binHeader(source.length);
+		this.bytes.set(source, this.at);
+		this.at += source.length;
+	}
+
+	/** Announces `length` bytes (255 at most), which the caller appends. */
+	binHeader(length: number): void {
+		this.bytes[this.at++] = 0xc4;
+		this.bytes[this.at++] = length;
+	}
+
+	/** A string of up to 31 ASCII characters. */
+	str(text: string): void {
+		this.bytes[this.at++] = 0xa0 | text.length;
+		for (let i = 0; i < text.length; i++) this.bytes[this.at++] = text.charCodeAt(i);
+	}
+
+	#big(at: number, value: number): void {
+		const b = this.bytes;
+		b[at] = value >>> 24;
+		b[at + 1] = value >>> 16;
+		b[at + 2] = value >>> 8;
+		b[at + 3] = value;
+	}
+}
+
+/**
+ * Reads what it is told to expect. The first thing that is something else, or runs over the end, sets `failed`;
+ * from then on every call answers 0, so that a decoder checks once at its end.
+ */
+export class MsgpackReader {
+	bytes: Uint8Array = new Uint8Array(0);
+	at = 0;
+	end = 0;
+	failed = false;
+
+	/** Aims the reader at bytes [start, end). */
+	reset(bytes: Uint8Array, start: number, end: number): void {
+		this.bytes = bytes;
+		this.at = start;
+		this.end = end;
+		this.failed = false;
+	}
+
+	fail(): number {
+		this.failed = true;
+		return 0;
+	}
+
+	/** The element count of an array. Each element takes a byte at least, so a larger count is a lie. */
+	array(): number {
+		const head = this.#take(1);
+		if (this.failed) return 0;
+		const first = this.bytes[head]!;
+		let count: number;
+		if ((first & 0xf0) === 0x90) count = first & 0x0f;
+		else if (first === 0xdc) {
+			const at = this.#take(2);
+			if (this.failed) return 0;
+			count = (this.bytes[at]! << 8) | this.bytes[at + 1]!;
+		} else return this.fail();
+		return count <= this.end - this.at ? count : this.fail();
+	}
+
+	/** An unsigned integer of at most `max` (2^53 - 1 or less). */
+	uint(max: number): number {
+		const at = this.#take(1);
+		if (this.failed) return 0;
+		const first = this.bytes[at]!;
+		let value: number;
+		if (first < 0x80) value = first;
+		else if (first === 0xcc) value = this.#number(1);
+		else if (first === 0xcd) value = this.#number(2);
+		else if (first === 0xce) value = this.#number(4);
+		else if (first === 0xcf) value = this.#number(4) * 2 ** 32 + this.#number(4);
+		else return this.fail();
+		return value <= max ? value : this.fail();
+	}
+
+	/** Exactly `length` bytes; the offset at which they begin. */
+	bin(length: number): number {
+		const at = this.#take(2);
+		if (this.failed || this.bytes[at] !== 0xc4 || this.bytes[at + 1] !== length) return this.fail();
+		return this.#take(length);
+	}
+
+	/** Up to `max` bytes (255 at most): [offset, length] as offset and the reader's `length`. */
+	binUpTo(max: number): number {
+		const at = this.#take(2);
+		if (this.failed || this.bytes[at] !== 0xc4 || this.bytes[at + 1]! > max) return this.fail();
+		this.length = this.bytes[at + 1]!;
+		return this.#take(this.length);
+	}
+
+	/** A string of 1 to 31 bytes; its offset, its length in `length`. */
+	str(): number {
+		const at = this.#take(1);
+		if (this.failed || (this.bytes[at]! & 0xe0) !== 0xa0) return this.fail();
+		this.length = this.bytes[at]! & 0x1f;
+		return this.length > 0 ? this.#take(this.length) : this.fail();
+	}
+
+	/** Length of the last `binUpTo` or `str`. */
+	length = 0;
+
+	#take(count: number): number {
+		const at = this.at;
+		if (this.failed || at + count > this.end) return this.fail();
+		this.at = at + count;
+		return at;
+	}
+
+	#number(size: number): number {
+		const at = this.#take(size);
+		if (this.failed) return 0;
+		let value = 0;
+		for (let i = 0; i < size; i++) value = value * 256 + this.bytes[at + i]!;
+		return value;
+	}
+}

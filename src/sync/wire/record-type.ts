@@ -1,0 +1,28 @@
+// Every record on the wire is a MessagePack array whose first element is one of these numbers. docs/protocol.md
+// has the elements of each.
+
+export const RecordType = {
+	hello: 1,
+	conntrackSet: 2,
+	conntrackDelete: 3,
+	expectationSet: 4,
+	expectationDelete: 5,
+	ack: 6,
+	bulkBegin: 7,
+	bulkEnd: 8,
+	resync: 9,
+	alive: 10,
+} as const;
+
+/** Whose table: the caches have two halves. */
+export const CONNTRACK = 0;
+export const EXPECTATION = 1;
+export type Kind = typeof CONNTRACK | typeof EXPECTATION;
+
+/** On the wire, bit 0 of the attribute bits says that a translated reply tuple follows ... */
+export const W_TRANSLATED = 1 << 0;
+/** ... and this one that the reply tuple is the plain inverse of the original one. */
+export const W_PLAIN_REPLY = 1 << 13;
+
+/** No record is longer than this (an IPv6 conntrack with every attribute is below 260 bytes). */
+export const RECORD_MAX = 512;

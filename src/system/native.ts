@@ -1,0 +1,88 @@
+// The types of src/system/native/native.c and its loader. The addon moves bytes; whoever needs a socket asks here.
+import { createRequire } from "node:module";
+
+/** A descriptor being watched; opaque to JavaScript. */
+export interface Poller {
+	readonly poller: unique symbol;
+}
+
+/** Thrown by the calls that set something up, in the shape of Node's own system errors. */
+export interface SystemError extends Error {
+	errno: number;
+	code: string;
+	syscall: string;
+}
+
+export interface Native {
+	openSocket(domain: number, type: number, protocol: number): number;
+	bindSocket(fd: number, address: Uint8Array): void;
+	/** The port id that the kernel gave a netlink socket (netlink(7), nl_pid). */
+	netlinkPort(fd: number): number;
+	setOption(fd: number, level: number, name: number, value: number | Uint8Array): void;
+	getOption(fd: number, level: number, name: number): number;
+	/** `program` is an array of struct sock_filter, 8 bytes each, host byte order. */
+	attachFilter(fd: number, program: Uint8Array): void;
+	joinGroup(fd: number, group: Uint8Array, interfaceIndex: number): void;
+	/** [index, MTU in bytes, IFF_* flags]; throws ENODEV for an unknown name. */
+	interfaceInfo(name: string): [index: number, mtu: number, flags: number];
+	/** 0, or -EWOULDBLOCK when another process holds the lock (flock(2)). */
+	lock(fd: number): number;
+	closeSocket(fd: number): void;
+	/**
+	 * Reads up to `lengths.length` datagrams (256 at most) without blocking; datagram i is at `buffer[i * stride]`
+	 * and was `lengths[i]` bytes long (more than stride: it was cut). Returns their number, or -errno.
+	 */
+	receive(fd: number, buffer: Uint8Array, stride: number, lengths: Int32Array, names: Uint8Array | null): number;
+	/** Bytes sent, or -errno. */
+	send(fd: number, buffer: Uint8Array, offset: number, length: number): number;
+	/** `spans` holds pairs (offset, length). Datagrams sent (fewer when the send buffer is full), or -errno. */
+	sendMany(
+		fd: number,
+		buffer: Uint8Array,
+		spans: Int32Array,
+		count: number,
+		destination: Uint8Array,
+	): number;
+	/** Calls back whenever the descriptor is readable or has an error pending. */
+	poll(fd: number, callback: () => void): Poller;
+	pollPause(poller: Poller): void;
+	pollResume(poller: Poller): void;
+	pollClose(poller: Poller): void;
+}
+
+/** Bytes of one source address in the `names` buffer of `receive`: sizeof(struct sockaddr_in6). */
+export const NAME_SIZE = 28;
+
+export function loadNative(): Native {
+	return createRequire(import.meta.url)("../../build/ctsync.node") as Native;
+}
+
+/** Constants of Linux' generic socket ABI (asm-generic/socket.h, linux/in.h, linux/in6.h). */
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_NO_CHECK = 11;
+export const SO_PRIORITY = 12;
+export const SO_BINDTODEVICE = 25;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+export const IPPROTO_IP = 0;
+export const IPPROTO_IPV6 = 41;
+export const IP_MULTICAST_IF = 32;
+export const IP_MULTICAST_TTL = 33;
+export const IP_MULTICAST_LOOP = 34;
+export const IPV6_MULTICAST_IF = 17;
+export const IPV6_MULTICAST_HOPS = 18;
+export const IPV6_MULTICAST_LOOP = 19;
+export const IPV6_V6ONLY = 26;
+export const IFF_UP = 0x1;
+export const IFF_RUNNING = 0x40;
+
+export const EAGAIN = 11;
+export const ENOBUFS = 105;

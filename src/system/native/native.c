@@ -1,0 +1,476 @@
+/*
+ * The sockets that Node cannot open, and nothing else: netlink, UDP with forced buffers, an advisory lock.
+ *
+ * This file moves bytes and reports errno; every protocol is in TypeScript. It keeps no static state, so it loads
+ * in the main thread and in the commit worker alike. Calls that set something up throw an Error carrying `errno`,
+ * `code` and `syscall`; the four hot calls (receive, send, sendMany, lock) return -errno instead.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <node_api.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+/* Datagrams per recvmmsg or sendmmsg call: 256 headers are 20 KiB of stack. */
+#define BATCH_MAX 256
+/* Room for one source address in the `names` buffer of receive(): sizeof(struct sockaddr_in6). */
+#define NAME_SIZE 28
+
+#define ARGS(n)                                                                                                        \
+	napi_value argv[n];                                                                                            \
+	size_t argc = n;                                                                                               \
+	if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc < n)                               \
+		return bad_argument(env)
+
+static napi_value bad_argument(napi_env env) {
+	napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "ctsync native: wrong arguments");
+	return NULL;
+}
+
+static napi_value integer(napi_env env, int64_t value) {
+	napi_value out;
+	napi_create_int64(env, value, &out);
+	return out;
+}
+
+/* Throws an Error with the call's name and errno, in the shape of Node's own system errors. */
+static napi_value system_error(napi_env env, const char *call, int number) {
+	char text[160];
+	napi_value message, code, error, name;
+	int n = snprintf(text, sizeof text, "%s: %s", call, strerror(number));
+	napi_create_string_utf8(env, text, n, &message);
+	napi_create_string_utf8(env, uv_err_name(-number), NAPI_AUTO_LENGTH, &code);
+	napi_create_error(env, code, message, &error);
+	napi_create_string_utf8(env, call, NAPI_AUTO_LENGTH, &name);
+	napi_set_named_property(env, error, "syscall", name);
+	napi_set_named_property(env, error, "errno", integer(env, number));
+	napi_throw(env, error);
+	return NULL;
+}
+
+static bool get_int(napi_env env, napi_value value, int32_t *out) {
+	return napi_get_value_int32(env, value, out) == napi_ok;
+}
+
+/* The memory behind a Uint8Array, Int32Array or Buffer; false for anything else. */
+static bool get_bytes(napi_env env, napi_value value, void **data, size_t *length) {
+	napi_typedarray_type type;
+	size_t count;
+	if (napi_get_typedarray_info(env, value, &type, &count, data, NULL, NULL) != napi_ok)
+		return false;
+	if (type != napi_uint8_array && type != napi_int32_array)
+		return false;
+	*length = count * (type == napi_int32_array ? 4 : 1);
+	return true;
+}
+
+/* --- opening and setting up ------------------------------------------------------------------------------------ */
+
+/* openSocket(domain, type, protocol) -> fd; always non-blocking and close-on-exec. */
+static napi_value open_socket(napi_env env, napi_callback_info info) {
+	int32_t domain, type, protocol;
+	ARGS(3);
+	if (!get_int(env, argv[0], &domain) || !get_int(env, argv[1], &type) || !get_int(env, argv[2], &protocol))
+		return bad_argument(env);
+	int fd = socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+	return fd < 0 ? system_error(env, "socket", errno) : integer(env, fd);
+}
+
+/* bindSocket(fd, sockaddr) */
+static napi_value bind_socket(napi_env env, napi_callback_info info) {
+	int32_t fd;
+	void *address;
+	size_t length;
+	ARGS(2);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], &address, &length))
+		return bad_argument(env);
+	if (bind(fd, address, length) < 0)
+		return system_error(env, "bind", errno);
+	return NULL;
+}
+
+/* netlinkPort(fd) -> the port id that the kernel gave the socket (netlink(7), nl_pid) */
+static napi_value netlink_port(napi_env env, napi_callback_info info) {
+	int32_t fd;
+	struct sockaddr_nl name = {0};
+	socklen_t length = sizeof name;
+	ARGS(1);
+	if (!get_int(env, argv[0], &fd))
+		return bad_argument(env);
+	if (getsockname(fd, (struct sockaddr *)&name, &length) < 0)
+		return system_error(env, "getsockname", errno);
+	return integer(env, name.nl_pid);
+}
+
+/* setOption(fd, level, name, value): value is an integer, or the option's bytes */
+static napi_value set_option(napi_env env, napi_callback_info info) {
+	int32_t fd, level, name, number;
+	void *data = &number;
+	size_t length = sizeof number;
+	ARGS(4);
+	if (!get_int(env, argv[0], &fd) || !get_int(env, argv[1], &level) || !get_int(env, argv[2], &name))
+		return bad_argument(env);
+	if (!get_bytes(env, argv[3], &data, &length)) {
+		if (!get_int(env, argv[3], &number))
+			return bad_argument(env);
+		data = &number;
+		length = sizeof number;
+	}
+	if (setsockopt(fd, level, name, data, length) < 0)
+		return system_error(env, "setsockopt", errno);
+	return NULL;
+}
+
+/* getOption(fd, level, name) -> integer */
+static napi_value get_option(napi_env env, napi_callback_info info) {
+	int32_t fd, level, name;
+	int number = 0;
+	socklen_t length = sizeof number;
+	ARGS(3);
+	if (!get_int(env, argv[0], &fd) || !get_int(env, argv[1], &level) || !get_int(env, argv[2], &name))
+		return bad_argument(env);
+	if (getsockopt(fd, level, name, &number, &length) < 0)
+		return system_error(env, "getsockopt", errno);
+	return integer(env, number);
+}
+
+/* attachFilter(fd, program): an array of struct sock_filter (socket(7), SO_ATTACH_FILTER) */
+static napi_value attach_filter(napi_env env, napi_callback_info info) {
+	int32_t fd;
+	void *code;
+	size_t length;
+	ARGS(2);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], &code, &length) || length % sizeof(struct sock_filter))
+		return bad_argument(env);
+	struct sock_fprog program = {.len = length / sizeof(struct sock_filter), .filter = code};
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
+		return system_error(env, "SO_ATTACH_FILTER", errno);
+	return NULL;
+}
+
+/* joinGroup(fd, sockaddr of the group, interface index): RFC 3678 MCAST_JOIN_GROUP, one call for both families */
+static napi_value join_group(napi_env env, napi_callback_info info) {
+	int32_t fd, index;
+	void *address;
+	size_t length;
+	ARGS(3);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], &address, &length) ||
+	    !get_int(env, argv[2], &index) || length > sizeof(struct sockaddr_storage) || length < sizeof(sa_family_t))
+		return bad_argument(env);
+	struct group_req request = {.gr_interface = index};
+	memcpy(&request.gr_group, address, length);
+	int level = request.gr_group.ss_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	if (setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request) < 0)
+		return system_error(env, "MCAST_JOIN_GROUP", errno);
+	return NULL;
+}
+
+/* interfaceInfo(name) -> [index, mtu, flags]; flags are IFF_* of netdevice(7) */
+static napi_value interface_info(napi_env env, napi_callback_info info) {
+	struct ifreq request = {0};
+	size_t length;
+	ARGS(1);
+	if (napi_get_value_string_utf8(env, argv[0], request.ifr_name, IFNAMSIZ, &length) != napi_ok)
+		return bad_argument(env);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return system_error(env, "socket", errno);
+	static const unsigned long requests[] = {SIOCGIFINDEX, SIOCGIFMTU, SIOCGIFFLAGS};
+	napi_value list;
+	napi_create_array_with_length(env, 3, &list);
+	for (int i = 0; i < 3; i++) {
+		if (ioctl(fd, requests[i], &request) < 0) {
+			int number = errno;
+			close(fd);
+			return system_error(env, "ioctl", number);
+		}
+		int64_t value = i == 0 ? request.ifr_ifindex : i == 1 ? request.ifr_mtu : (uint16_t)request.ifr_flags;
+		napi_set_element(env, list, i, integer(env, value));
+	}
+	close(fd);
+	return list;
+}
+
+/* lock(fd) -> 0, or -EWOULDBLOCK if somebody else holds it (flock(2), exclusive, released when the holder dies) */
+static napi_value lock(napi_env env, napi_callback_info info) {
+	int32_t fd;
+	ARGS(1);
+	if (!get_int(env, argv[0], &fd))
+		return bad_argument(env);
+	return integer(env, flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0);
+}
+
+static napi_value close_socket(napi_env env, napi_callback_info info) {
+	int32_t fd;
+	ARGS(1);
+	if (!get_int(env, argv[0], &fd))
+		return bad_argument(env);
+	if (close(fd) < 0)
+		return system_error(env, "close", errno);
+	return NULL;
+}
+
+/* --- moving bytes ---------------------------------------------------------------------------------------------- */
+
+/*
+ * receive(fd, buffer, stride, lengths, names | null) -> number of datagrams, or -errno
+ *
+ * Datagram i lands at buffer[i * stride]; lengths[i] is its true length, more than stride if it was cut. With
+ * names, its source sockaddr lands at names[i * 28]. Never blocks.
+ */
+static napi_value receive(napi_env env, napi_callback_info info) {
+	int32_t fd, stride;
+	uint8_t *buffer, *names = NULL;
+	int32_t *lengths;
+	size_t size, lengths_size, names_size = 0;
+	ARGS(5);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], (void **)&buffer, &size) ||
+	    !get_int(env, argv[2], &stride) || !get_bytes(env, argv[3], (void **)&lengths, &lengths_size) || stride <= 0)
+		return bad_argument(env);
+	if (!get_bytes(env, argv[4], (void **)&names, &names_size))
+		names = NULL;
+	size_t count = lengths_size / sizeof *lengths;
+	if (count > size / (size_t)stride)
+		count = size / (size_t)stride;
+	if (names && count > names_size / NAME_SIZE)
+		count = names_size / NAME_SIZE;
+	if (count > BATCH_MAX)
+		count = BATCH_MAX;
+
+	struct mmsghdr messages[BATCH_MAX];
+	struct iovec vectors[BATCH_MAX];
+	for (size_t i = 0; i < count; i++) {
+		vectors[i] = (struct iovec){.iov_base = buffer + i * stride, .iov_len = stride};
+		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
+		if (names) {
+			messages[i].msg_hdr.msg_name = names + i * NAME_SIZE;
+			messages[i].msg_hdr.msg_namelen = NAME_SIZE;
+		}
+	}
+	int n;
+	do
+		n = recvmmsg(fd, messages, count, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return integer(env, -errno);
+	for (int i = 0; i < n; i++)
+		lengths[i] = messages[i].msg_len;
+	return integer(env, n);
+}
+
+/* send(fd, buffer, offset, length) -> bytes sent, or -errno. For netlink: many requests in one call. */
+static napi_value send_bytes(napi_env env, napi_callback_info info) {
+	int32_t fd, offset, length;
+	uint8_t *buffer;
+	size_t size;
+	ARGS(4);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], (void **)&buffer, &size) ||
+	    !get_int(env, argv[2], &offset) || !get_int(env, argv[3], &length) || offset < 0 || length < 0 ||
+	    (size_t)offset + (size_t)length > size)
+		return bad_argument(env);
+	ssize_t n;
+	do
+		n = send(fd, buffer + offset, length, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return integer(env, n < 0 ? -errno : n);
+}
+
+/*
+ * sendMany(fd, buffer, spans, count, destination) -> datagrams sent, or -errno
+ *
+ * spans holds count pairs (offset, length) into buffer; destination is a sockaddr for all of them. A number smaller
+ * than count says that the send buffer is full.
+ */
+static napi_value send_many(napi_env env, napi_callback_info info) {
+	int32_t fd, count, *spans;
+	uint8_t *buffer, *destination;
+	size_t size, spans_size, destination_size;
+	ARGS(5);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], (void **)&buffer, &size) ||
+	    !get_bytes(env, argv[2], (void **)&spans, &spans_size) || !get_int(env, argv[3], &count) ||
+	    !get_bytes(env, argv[4], (void **)&destination, &destination_size) || count < 0 ||
+	    (size_t)count * 8 > spans_size)
+		return bad_argument(env);
+	struct mmsghdr messages[BATCH_MAX];
+	struct iovec vectors[BATCH_MAX];
+	int sent = 0;
+	while (sent < count) {
+		int batch = count - sent < BATCH_MAX ? count - sent : BATCH_MAX;
+		for (int i = 0; i < batch; i++) {
+			int32_t offset = spans[2 * (sent + i)], length = spans[2 * (sent + i) + 1];
+			if (offset < 0 || length < 0 || (size_t)offset + (size_t)length > size)
+				return bad_argument(env);
+			vectors[i] = (struct iovec){.iov_base = buffer + offset, .iov_len = length};
+			messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i],
+								   .msg_iovlen = 1,
+								   .msg_name = destination,
+								   .msg_namelen = destination_size}};
+		}
+		int n;
+		do
+			n = sendmmsg(fd, messages, batch, MSG_DONTWAIT | MSG_NOSIGNAL);
+		while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return integer(env, sent > 0 ? sent : -errno);
+		sent += n;
+		if (n < batch)
+			break;
+	}
+	return integer(env, sent);
+}
+
+/* --- waiting --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+	uv_poll_t handle; /* first: the close callback frees the whole */
+	napi_env env;
+	napi_ref callback;
+	napi_async_context context;
+	napi_async_cleanup_hook_handle cleanup;
+	bool armed, closing;
+} poller;
+
+static void poller_ready(uv_poll_t *handle, int status, int events);
+
+static void poller_arm(poller *p) {
+	uv_poll_start(&p->handle, UV_READABLE, poller_ready);
+	p->armed = true;
+}
+
+static void poller_ready(uv_poll_t *handle, int status, int events) {
+	poller *p = handle->data;
+	napi_handle_scope scope;
+	napi_value callback, receiver, result;
+	(void)events;
+	napi_open_handle_scope(p->env, &scope);
+	napi_get_reference_value(p->env, p->callback, &callback);
+	napi_get_global(p->env, &receiver);
+	if (napi_make_callback(p->env, p->context, receiver, callback, 0, NULL, &result) == napi_pending_exception) {
+		napi_value error;
+		napi_get_and_clear_last_exception(p->env, &error);
+		napi_fatal_exception(p->env, error);
+	}
+	/*
+	 * A netlink overrun sets the socket's error, epoll reports EPOLLERR, and libuv then stops the handle by
+	 * itself (uv__poll_io, UV_EBADF). The callback has read the error away by now: listen on.
+	 */
+	if (status < 0 && p->armed && !p->closing)
+		poller_arm(p);
+	napi_close_handle_scope(p->env, scope);
+}
+
+static void poller_closed(uv_handle_t *handle) {
+	poller *p = handle->data;
+	napi_remove_async_cleanup_hook(p->cleanup);
+	free(p);
+}
+
+static void poller_close(poller *p) {
+	if (p->closing)
+		return;
+	p->closing = true;
+	napi_delete_reference(p->env, p->callback);
+	napi_async_destroy(p->env, p->context);
+	uv_close((uv_handle_t *)&p->handle, poller_closed);
+}
+
+static void poller_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
+	(void)hook;
+	poller_close(data);
+}
+
+/* poll(fd, callback) -> poller, armed: callback() runs whenever fd is readable or has an error. */
+static napi_value poll_open(napi_env env, napi_callback_info info) {
+	int32_t fd;
+	napi_valuetype type;
+	uv_loop_t *loop;
+	napi_value name, result;
+	ARGS(2);
+	if (!get_int(env, argv[0], &fd) || napi_typeof(env, argv[1], &type) != napi_ok || type != napi_function)
+		return bad_argument(env);
+	poller *p = calloc(1, sizeof *p);
+	if (!p)
+		return system_error(env, "calloc", ENOMEM);
+	p->env = env;
+	napi_get_uv_event_loop(env, &loop);
+	int status = uv_poll_init(loop, &p->handle, fd);
+	if (status < 0) {
+		free(p);
+		return system_error(env, "uv_poll_init", -status);
+	}
+	p->handle.data = p;
+	napi_create_reference(env, argv[1], 1, &p->callback);
+	napi_create_string_utf8(env, "ctsync:poll", NAPI_AUTO_LENGTH, &name);
+	napi_async_init(env, NULL, name, &p->context);
+	napi_add_async_cleanup_hook(env, poller_cleanup, p, &p->cleanup);
+	poller_arm(p);
+	napi_create_external(env, p, NULL, NULL, &result);
+	return result;
+}
+
+static poller *get_poller(napi_env env, napi_value value) {
+	void *p;
+	return napi_get_value_external(env, value, &p) == napi_ok ? p : NULL;
+}
+
+/* pollPause(poller), pollResume(poller): stop and start calling back */
+static napi_value poll_pause(napi_env env, napi_callback_info info) {
+	ARGS(1);
+	poller *p = get_poller(env, argv[0]);
+	if (!p || p->closing)
+		return bad_argument(env);
+	p->armed = false;
+	uv_poll_stop(&p->handle);
+	return NULL;
+}
+
+static napi_value poll_resume(napi_env env, napi_callback_info info) {
+	ARGS(1);
+	poller *p = get_poller(env, argv[0]);
+	if (!p || p->closing)
+		return bad_argument(env);
+	poller_arm(p);
+	return NULL;
+}
+
+/* pollClose(poller): the last call on it; close the descriptor afterwards */
+static napi_value poll_close(napi_env env, napi_callback_info info) {
+	ARGS(1);
+	poller *p = get_poller(env, argv[0]);
+	if (!p || p->closing)
+		return bad_argument(env);
+	poller_close(p);
+	return NULL;
+}
+
+NAPI_MODULE_INIT() {
+	static const struct {
+		const char *name;
+		napi_callback call;
+	} table[] = {
+		{"openSocket", open_socket},   {"bindSocket", bind_socket},	  {"netlinkPort", netlink_port},
+		{"setOption", set_option},     {"getOption", get_option},	  {"attachFilter", attach_filter},
+		{"joinGroup", join_group},     {"interfaceInfo", interface_info}, {"lock", lock},
+		{"closeSocket", close_socket}, {"receive", receive},		  {"send", send_bytes},
+		{"sendMany", send_many},       {"poll", poll_open},		  {"pollPause", poll_pause},
+		{"pollResume", poll_resume},   {"pollClose", poll_close},
+	};
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		napi_value function;
+		napi_create_function(env, table[i].name, NAPI_AUTO_LENGTH, table[i].call, NULL, &function);
+		napi_set_named_property(env, exports, table[i].name, function);
+	}
+	return exports;
+}

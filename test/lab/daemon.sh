@@ -1,0 +1,161 @@
+# shellcheck shell=bash
+# daemon.sh: configuration and control of the daemon under test; a part of lab.sh.
+#
+#   daemon_config NODE           writes $LAB_TMP/NODE.conf from the settings below
+#   daemon_start NODE            starts it there and waits until it answers
+#   daemons_up                   both, and waits until they have heard of each other
+#   daemon_stop NODE [SIGNAL]    ends it
+#   ctl NODE ARGS...             a client command
+#   daemon_log NODE              what it has logged so far
+
+# Settings; a test changes them before daemon_start.
+lab_defaults() {
+	LAB_MODE=FTFW                   # FTFW, NOTRACK, ALARM
+	LAB_LINK=multicast              # multicast, udp, multicast6, udp6
+	LAB_EXPECT=On                   # On, Off, or { ftp }
+	LAB_MODE_EXTRA=                 # more lines for Mode { }
+	LAB_OPTIONS_EXTRA=              # more lines for Options { }
+	LAB_GENERAL_EXTRA=              # more lines for General { }
+	LAB_TEMPLATE=                   # a file from conf/ to use instead of all this, adapted to the lab
+}
+lab_defaults
+
+sync_port=3780
+
+# Which program this is: some messages and exit statuses differ on purpose.
+is_ctsync() { case ${LAB_DAEMON%% *} in *conntrackd) false ;; *) true ;; esac; }
+
+conf_of() { echo "$LAB_TMP/$1.conf"; }
+
+link_section() {
+	local n=${1#fw} peer=$((3 - ${1#fw}))
+	case $LAB_LINK in
+	multicast) printf '%s\n' "Multicast {" "IPv4_address 225.0.0.50" "IPv4_interface 10.10.3.$n" "Group $sync_port" ;;
+	multicast6) printf '%s\n' "Multicast {" "IPv6_address ff15::50" "Group $sync_port" ;;
+	udp) printf '%s\n' "UDP {" "IPv4_address 10.10.3.$n" "IPv4_Destination_Address 10.10.3.$peer" "Port $sync_port" ;;
+	udp6) printf '%s\n' "UDP {" "IPv6_address fd10:3::$n" "IPv6_Destination_Address fd10:3::$peer" "Port $sync_port" ;;
+	*) die "unknown LAB_LINK $LAB_LINK" ;;
+	esac
+	printf '%s\n' "Interface sync0" "SndSocketBuffer 1249280" "RcvSocketBuffer 1249280" "Checksum on" "}"
+}
+
+daemon_config() {
+	local fw=$1 n=${1#fw}
+	if [ -n "$LAB_TEMPLATE" ]; then
+		from_template "$fw" <"$LAB_ROOT/conf/$LAB_TEMPLATE" >"$(conf_of "$fw")"
+		return
+	fi
+	cat >"$(conf_of "$fw")" <<-CONF
+		Sync {
+			Mode $LAB_MODE {
+				$LAB_MODE_EXTRA
+			}
+			$(link_section "$fw")
+			Options {
+				$([ "$LAB_EXPECT" = Off ] || echo "ExpectationSync $LAB_EXPECT")
+				$LAB_OPTIONS_EXTRA
+			}
+		}
+		General {
+			HashSize 32768
+			HashLimit 131072
+			LogFile $LAB_TMP/$fw.log
+			Syslog off
+			LockFile $LAB_TMP/$fw.lock
+			UNIX {
+				Path $LAB_TMP/$fw.ctl
+			}
+			NetlinkBufferSize 2097152
+			NetlinkBufferSizeMaxGrowth 8388608
+			$LAB_GENERAL_EXTRA
+			Filter From Userspace {
+				Protocol Accept {
+					TCP
+					UDP
+				}
+				Address Ignore {
+					IPv4_address 127.0.0.1
+					IPv4_address $LAN_VIP4
+					IPv4_address $WAN_VIP4
+					IPv4_address 10.10.1.$n
+					IPv4_address 10.10.2.$n
+					IPv4_address 10.10.3.0/24
+					IPv6_address ::1
+				}
+			}
+		}
+	CONF
+}
+
+# Files in conf/ are written for the node 192.168.100.1, which has the other node's cable on eth3 (and on eth4,
+# 192.168.101.1) and the gateway addresses 192.168.0.100 and 192.168.1.100.
+from_template() {
+	local fw=$1 n=${1#fw} net
+	for net in 100 101; do
+		ip -n "$LAB_ID-$fw" addr add "192.168.$net.$n/24" dev sync0 2>/dev/null
+	done
+	sed -E -e "s/192\\.168\\.(10[01])\\.1\\b/192.168.\\1.own/; s/192\\.168\\.(10[01])\\.2\\b/192.168.\\1.$((3 - n))/; s/\\.own/.$n/" \
+		-e "s/^(\\s*Interface) .*/\\1 sync0/" \
+		-e "s/192\\.168\\.0\\.100/$LAN_VIP4/; s/192\\.168\\.1\\.100/$WAN_VIP4/" \
+		-e "s/192\\.168\\.0\\.11/10.10.1.$n/; s/192\\.168\\.1\\.11/10.10.2.$n/" \
+		-e "s|^(\\s*LockFile) .*|\\1 $LAB_TMP/$fw.lock\n\tLogFile $LAB_TMP/$fw.log|" \
+		-e "s|^(\\s*Path) .*|\\1 $LAB_TMP/$fw.ctl|" -e "s/^(\\s*Syslog) .*/\\1 off/"
+}
+
+daemon_start() {
+	local fw=$1
+	daemon_config "$fw"
+	# conntrackd does not look whether the owner of a lock is still alive.
+	is_ctsync || rm -f "$LAB_TMP/$fw.lock" "$LAB_TMP/$fw.ctl"
+	# shellcheck disable=SC2086 # a command with its arguments
+	spawn "$fw" "$fw" $LAB_DAEMON "$(conf_of "$fw")"
+	wait_until 10 ctl "$fw" -s && return
+	echo "lab: the daemon on $fw does not answer; it said:" >&2
+	cat "$LAB_TMP/$fw.out" "$LAB_TMP/$fw.err" >&2
+	return 1
+}
+
+daemon_stop() { stop "$1" "${2:-TERM}"; }
+
+daemons_up() {
+	daemon_start fw1 && daemon_start fw2 && wait_until 5 heard fw1 && wait_until 5 heard fw2
+}
+
+# heard NODE: has anything come in on the dedicated link?
+heard() { [ "$(ctl "$1" -s network | awk '/Pckts recv/ { n = $4 } END { print n + 0 }')" -gt 0 ]; }
+
+ctl() {
+	local fw=$1; shift
+	# shellcheck disable=SC2086 # a command with its arguments
+	in_ns "$fw" $LAB_CLIENT "$(conf_of "$fw")" "$@"
+}
+
+daemon_log() { cat "$LAB_TMP/$1.log" 2>/dev/null; }
+
+# holds NODE REGEX ARGS...: does the output of this client command have such a line?
+holds() { local fw=$1 regex=$2; shift 2; ctl "$fw" "$@" 2>/dev/null | grep -E -- "$regex" >/dev/null; }
+
+# commit_seconds NODE: how long all commits of this daemon took together, as its log says
+commit_seconds() { daemon_log "$1" | sed -n 's/.*commit has taken \([0-9.]*\) seconds.*/\1/p' | awk '{ s += $1 } END { printf "%.6f", s }'; }
+
+# Connections in one form, whether they come from the kernel (conntrack -L) or from a cache (-i, -e): protocol, state,
+# original direction, answered or not, assured or not, helper. One a line, sorted.
+same_form() {
+	awk '
+		$1 != "tcp" && $1 != "udp" { next }
+		{
+			state = "-"; flags = ""; helper = ""; seen = 0; tuple = ""
+			for (i = 3; i <= NF; i++) {
+				if ($i ~ /^[A-Z][A-Z_0-9]*$/) state = $i
+				else if ($i == "[UNREPLIED]" || $i == "[ASSURED]") flags = flags " " $i
+				else if ($i ~ /^helper=/) helper = " " $i
+				else if ($i ~ /^(src|dst|sport|dport)=/ && ++seen <= 4) tuple = tuple " " $i
+			}
+			print $1, state tuple flags helper
+		}' | LC_ALL=C sort
+}
+kernel_flows() {
+	local family
+	for family in ipv4 ipv6; do in_ns "$1" conntrack -L -f $family 2>/dev/null; done | same_form
+}
+cache_flows() { ctl "$1" "$2" 2>/dev/null | same_form; }

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Every configuration that is shipped works on a pair, once its interfaces and paths are those of the pair: both
+# daemons start without a complaint and hear each other, and what one kernel has reaches the other node.
+# shellcheck disable=SC2317 # functions are called by name
+# shellcheck source=test/netns/tap.sh
+. "$(dirname "$0")/tap.sh"
+begin
+
+# A link without a key is worth a warning at every start; that one is meant to come.
+complaints() { grep -hiv 'authenticat' "$LAB_TMP/fw1.err" "$LAB_TMP/fw2.err"; }
+equal_now() { [ "$(kernel_flows fw1)" = "$(cache_flows fw2 -e)" ]; }
+
+lab_up none
+for file in ctsync.conf examples/minimal.conf examples/udp-pair.conf examples/ipv6-multicast.conf; do
+	case_begins "$file"
+	failed=$TAP_FAILED
+	LAB_TEMPLATE=$file
+	check "the pair starts" daemons_up
+	equal "without a complaint" "" "$(complaints)"
+	in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" create 0 200 >/dev/null
+	soon "fw2 holds what the kernel of fw1 has" 5 equal_now
+	[ "$TAP_FAILED" -eq "$failed" ] || explain
+	daemon_stop fw1
+	daemon_stop fw2
+	in_ns fw1 conntrack -F 2>/dev/null
+done
+finish
