@@ -108,16 +108,16 @@ if ! quietly apt-get -q -y --no-install-recommends install "${missing[@]}"; then
 	rm -f "$log"
 	fail "could not install: ${missing[*]}"
 fi
-rm -f "$log"
 
 # A policy that was there before ours may allow services to start, and a package enables its own for the next boot.
 for service in conntrackd keepalived; do
 	case " ${missing[*]} " in *" $service "*) ;; *) continue ;; esac
 	if [ -d /run/systemd/system ]; then
-		systemctl --quiet disable --now "$service" >/dev/null 2>&1
-	else
-		[ ! -x "/etc/init.d/$service" ] || "/etc/init.d/$service" stop >/dev/null 2>&1
-		command -v systemctl >/dev/null && systemctl --quiet disable "$service" >/dev/null 2>&1
-	fi
+		systemctl stop "$service"
+	elif [ -x "/etc/init.d/$service" ]; then
+		"/etc/init.d/$service" stop
+	fi >/dev/null 2>&1
+	quietly update-rc.d "$service" disable
+	quietly deb-systemd-helper disable "$service.service"
 done
-exit 0
+rm -f "$log"

@@ -19,6 +19,8 @@ interface Grave {
 export class ExternalCache {
 	readonly store: RecordStore;
 	readonly counters: CacheCounters = newCacheCounters();
+	/** While a commit runs: slots that changed, so that it takes them again. Bounded by the cache. */
+	touched: Set<number> | undefined;
 	readonly #limit: number;
 	/** In the order of arrival. Bounded: one replay window of datagrams, each with its deletions. */
 	#graves: Grave[] = [];
@@ -60,6 +62,7 @@ export class ExternalCache {
 		}
 		store.setVersion(slot, version);
 		store.setHeader(slot, STAMP, this.generation);
+		this.touched?.add(slot);
 	}
 
 	/** The peer's entry is gone as of this version; `sequence` is that of the datagram which says so. */

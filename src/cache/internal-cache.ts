@@ -14,7 +14,7 @@ import { IPS_REPLICATED } from "../conntrack/status.ts";
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
 import { ConntrackLayout } from "./conntrack-layout.ts";
 import { ExpectationLayout } from "./expectation-layout.ts";
-import { STAMP } from "./record-layout.ts";
+import { STAMP, UPDATED } from "./record-layout.ts";
 import { RecordStore } from "./record-store.ts";
 
 /**
@@ -134,6 +134,8 @@ export class InternalCache {
 	/** Takes an entry out without a word to anybody: an operator's flush withdraws, it does not destroy. */
 	withdraw(slot: number): void {
 		this.counters.destroyed++;
+		// the dump under way may still show it
+		if (this.#graveyard) this.store.bury(slot, this.store.header(slot, UPDATED));
 		this.forget(slot);
 	}
 

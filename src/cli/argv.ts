@@ -170,7 +170,11 @@ export function parseArgv(argv: readonly string[]): Command {
 			client = parameter;
 			i++;
 		} else if (option.isParameterStrict) {
-			return { kind: "error", message: `unknown parameter \`${next}' for option \`${word}'`, showUsage: false };
+			return {
+				kind: "error",
+				message: `unknown parameter \`${next}' for option \`${word}'`,
+				showUsage: false,
+			};
 		}
 	}
 	if (client && background) return INVALID;

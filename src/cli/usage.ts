@@ -9,7 +9,9 @@ export function formatUsage(version: string): string {
 		"Usage: ctsync [commands] [options]",
 		"",
 		"General commands:",
-		...GENERAL_OPTIONS.map(({ flag, argument, help }) => row(argument ? `${flag} [${argument}]` : flag, help)),
+		...GENERAL_OPTIONS.map(({ flag, argument, help }) =>
+			row(argument ? `${flag} [${argument}]` : flag, help),
+		),
 		"",
 		"Client mode commands:",
 		...CLIENT_OPTIONS.map((option) => row(option.flag + parameterList(option), option.help)),

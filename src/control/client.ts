@@ -1,5 +1,5 @@
 // The client's end of the control socket: asks one thing and lets the text of the answer flow to an output.
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { encodeRequest, parseReply, REPLY_SEPARATOR, type Reply } from "./request.ts";
 
@@ -16,8 +16,7 @@ const REPLY_MAX = 65536;
  * @param op an Opcode
  * @param out gets the text of the answer, as fast as it takes it; it is not ended
  */
-export async function request(path: string, op: number, out: Writable): Promise<Reply> {
-	const { connect } = await import("node:net");
+export function request(path: string, op: number, out: Writable): Promise<Reply> {
 	return new Promise((resolve) => {
 		const socket = connect(path);
 		const splitter = new ReplySplitter();

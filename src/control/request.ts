@@ -4,8 +4,6 @@
 //   our own client         {"op":18,"json":true}\n                         -> text, one NUL byte, JSON until EOF
 //
 // The first lets conntrackd's own command line talk to us; the second brings back whether the command succeeded.
-import { endianness } from "node:os";
-
 /** The numbers of conntrackd's protocol. `ct` and `expect` are the two halves, `all` means both. */
 export const Opcode = {
 	flushKernelCt: 0,
@@ -112,7 +110,7 @@ export function parseRequest(bytes: Uint8Array): ParsedRequest {
 	const head = bytes.subarray(0, 4);
 	if (head[0] === OPEN_BRACE && !head.includes(0)) return parseLine(bytes);
 	if (head.length < 4) return { kind: "incomplete" };
-	const op = new DataView(head.buffer, head.byteOffset, 4).getInt32(0, endianness() === "LE");
+	const op = new Int32Array(new Uint8Array(head).buffer)[0]!;
 	if (op < 0 || op > 255) return { kind: "bad", reason: `unknown request ${op}` };
 	return { kind: "opcode", op };
 }

@@ -1,11 +1,12 @@
 // One received datagram, decoded and validated as a whole before any of it is applied.
+import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { newConntrackRecord } from "../conntrack/record.ts";
 import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { RECORDS_MAX } from "./in-flight.ts";
 import { RecordDecoder } from "./wire/decode.ts";
 import { MsgpackReader } from "./wire/msgpack.ts";
-import { CONNTRACK, EXPECTATION, type Kind, RecordType } from "./wire/record-type.ts";
+import { RecordType } from "./wire/record-type.ts";
 
 /** A conntrack or expectation that the sender has (`isSet`) or has no more. */
 export interface StateRecord {

@@ -1,7 +1,7 @@
 // Which peers still have to hear of a slot's present state: sixteen bits a slot, and the order in which the slots
 // became dirty. A slot stands in the queue at most once, so the queue is never longer than the cache: a thousand
 // updates while it waits are one record.
-import { EXPECTATION, type Kind } from "./wire/record-type.ts";
+import type { Kind } from "../conntrack/kind.ts";
 import { Ring } from "./ring.ts";
 
 /** Slot and kind as one number, as in-flight datagrams and the queue hold them. */
@@ -59,6 +59,3 @@ export class DirtySet {
 		return slots;
 	}
 }
-
-/** Both kinds in the order in which they are replicated: masters before expectations. */
-export const KINDS: readonly Kind[] = [0, EXPECTATION];

@@ -4,6 +4,7 @@
 // again: those of its keys that have not changed since become dirty again. Nothing is queued but slot numbers, so
 // nothing has to be thrown away, however slow a peer is.
 import type { ChangeListener, InternalCache } from "../cache/internal-cache.ts";
+import type { Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { Bulk } from "./bulk.ts";
 import { DirtySet, kindOf, slotOf } from "./dirty-set.ts";
@@ -13,7 +14,7 @@ import type { SyncCounters } from "./sync-counters.ts";
 import { RecordEncoder } from "./wire/encode.ts";
 import { FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
-import { type Kind, RECORD_MAX, RecordType } from "./wire/record-type.ts";
+import { RECORD_MAX, RecordType } from "./wire/record-type.ts";
 
 /** Takes sealed-to-be frames in bytes [0, end); there is room for the seal behind them. Copies what it keeps. */
 export type Sink = (bytes: Uint8Array, end: number) => void;

@@ -11,7 +11,7 @@ set -u
 begun=$SECONDS
 
 reason=$(lab_missing)
-[ -z "$reason" ] || { echo "demo: this machine $reason" >&2; exit 1; }
+[ -z "$reason" ] || { echo "demo: $reason" >&2; exit 1; }
 lab_init
 
 # --- the traffic -------------------------------------------------------------------------------------------------

@@ -109,11 +109,18 @@ daemon_start() {
 	is_ctsync || rm -f "$LAB_TMP/$fw.lock" "$LAB_TMP/$fw.ctl"
 	# shellcheck disable=SC2086 # a command with its arguments
 	spawn "$fw" "$fw" $LAB_DAEMON "$(conf_of "$fw")"
-	wait_until 10 ctl "$fw" -s && return
-	echo "lab: the daemon on $fw does not answer; it said:" >&2
-	cat "$LAB_TMP/$fw.out" "$LAB_TMP/$fw.err" >&2
+	wait_until 10 answers_or_ended "$fw"
+	ctl "$fw" -s >/dev/null 2>&1 && return
+	{
+		echo "lab: the daemon on $fw does not answer. It said:"
+		cat "$LAB_TMP/$fw.out" "$LAB_TMP/$fw.err"
+		echo "lab: and the client:"
+		ctl "$fw" -s 2>&1 | tail -n 3
+	} >&2
 	return 1
 }
+
+answers_or_ended() { ! alive "$1" || ctl "$1" -s; }
 
 daemon_stop() { stop "$1" "${2:-TERM}"; }
 

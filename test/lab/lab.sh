@@ -62,17 +62,18 @@ wait_until() {
 
 # lab_missing: why no lab can be built here; says nothing if one can
 lab_missing() {
-	local tool
+	local tool error
 	[ "$(id -u)" = 0 ] || { echo "needs root"; return; }
 	for tool in ip iptables-restore ip6tables-restore conntrack setpriv python3; do
 		command -v "$tool" >/dev/null || { echo "needs $tool (scripts/setup.sh installs it)"; return; }
 	done
-	if ip netns add "$LAB_ID-try" 2>/dev/null; then
-		ip -n "$LAB_ID-try" link add try0 type veth peer name try1 2>/dev/null || echo "cannot create veth links here"
-		ip netns del "$LAB_ID-try"
-	else
-		echo "cannot create network namespaces here"
+	if ! error=$(ip netns add "$LAB_ID-try" 2>&1); then
+		echo "cannot have network namespaces (${error##*$'\n'})"
+		return
 	fi
+	error=$(ip -n "$LAB_ID-try" link add try0 type veth peer name try1 2>&1) ||
+		echo "cannot have veth links (${error##*$'\n'})"
+	ip netns del "$LAB_ID-try"
 }
 
 lab_init() {
@@ -136,8 +137,14 @@ stop() {
 	wait_until 2 gone "$pid"
 }
 
-# said NAME REGEX: has this process printed such a line?
-said() { grep -Eq -- "$2" "$LAB_TMP/$1.out" 2>/dev/null; }
+alive() { local pid; pid=$(pid_of "$1") && [ -n "$pid" ] && ! gone "$pid"; }
+
+# said NAME REGEX [TIMES]: has this process printed such a line, or at least so many of them?
+said() {
+	local lines
+	lines=$(grep -Ec -- "$2" "$LAB_TMP/$1.out" 2>/dev/null)
+	[ "${lines:-0}" -ge "${3:-1}" ]
+}
 
 # --- building ----------------------------------------------------------------------------------------------------
 

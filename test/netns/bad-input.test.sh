@@ -89,7 +89,7 @@ else
 fi
 
 case_begins "options"
-daemons_up || { fail "the daemons start and hear each other"; explain; }
+pair_up || finish
 client_with "$(conf_of fw1)" -z
 only_ctsync "an unknown option" equal "an unknown option: exit status 1" 1 "$STATUS"
 matches "an unknown option: the message names it" '-z' "$SAID"

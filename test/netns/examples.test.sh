@@ -17,7 +17,7 @@ for file in ctsync.conf examples/minimal.conf examples/udp-pair.conf examples/ip
 	LAB_TEMPLATE=$file
 	check "the pair starts" daemons_up
 	equal "without a complaint" "" "$(complaints)"
-	in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" create 0 200 >/dev/null
+	in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" create 0 60 >/dev/null
 	soon "fw2 holds what the kernel of fw1 has" 5 equal_now
 	[ "$TAP_FAILED" -eq "$failed" ] || explain
 	daemon_stop fw1

@@ -9,18 +9,17 @@ begin
 # session VERB ADDRESS: both daemons run, a session through fw1 is negotiated and has replicated
 session() {
 	local verb=$1 host=$2
-	daemons_up || { fail "the daemons start and hear each other"; explain; return 1; }
+	pair_up || return
 	talk ftpd server ftp.py serve
 	wait_until 3 said ftpd listening
 	talk ftp client ftp.py client "$host" login "$verb" "$verb" "hold:$LAB_TMP/go" noop list "$verb" get:200000 quit
-	if ! wait_until 10 negotiated "$verb"; then
+	# The first agreement only makes the rewriting of addresses shift sequence numbers; the second one is what counts.
+	if ! wait_until 10 said ftp "^$verb ok" 2; then
 		fail "a session is negotiated through fw1" "$(cat "$LAB_TMP"/ftp.*)"; return 1
 	fi
 	PORT=$(sed -n "s/^$verb ok port=//p" "$LAB_TMP/ftp.out" | tail -n 1)
 	sleep 0.7
 }
-# The first agreement only makes the rewriting of addresses shift sequence numbers; the second one is what counts.
-negotiated() { [ "$(grep -c "^$1 ok" "$LAB_TMP/ftp.out")" = 2 ]; }
 
 # fw1_dies: daemon and cables; fw1 can neither say goodbye nor do any harm
 fw1_dies() { daemon_stop fw1 KILL; unplug fw1; }

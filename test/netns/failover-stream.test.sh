@@ -16,7 +16,7 @@ stream() {
 	lab_defaults
 	LAB_LINK=$2
 	lab_up "$3"
-	daemons_up || { fail "the daemons start and hear each other"; explain; return; }
+	pair_up || return
 	begin_stream "$mode" "$host" 6 || return
 	soon "the external cache of fw2 shows the connection" 3 holds fw2 "^tcp +6 ESTABLISHED .*dport=$STREAM_PORT .*\[ASSURED\]" -e
 	daemon_stop fw1 KILL
@@ -56,7 +56,7 @@ stream "echo, IPv4, DNAT, UDP" udp dnat echo "$LAN_VIP4"
 case_begins "control: no commit"
 lab_defaults
 lab_up snat
-if daemons_up && begin_stream down "$SERVER4" 3; then
+if pair_up && begin_stream down "$SERVER4" 3; then
 	sleep 0.5
 	daemon_stop fw1 KILL
 	unplug fw1

@@ -9,13 +9,13 @@ begin
 LOSS=20
 case_begins "$LOSS % loss, passive FTP, SNAT"
 lab_up snat
-daemons_up || fail "the daemons start and hear each other"
+pair_up || finish
 sync_loss $LOSS
 
 talk ftpd server ftp.py serve
 wait_until 3 said ftpd listening
 talk ftp client ftp.py client "$SERVER4" login pasv pasv "hold:$LAB_TMP/go" noop list pasv get:200000 quit
-wait_until 10 test -n "$(sed -n '/^pasv ok/p' "$LAB_TMP/ftp.out")"
+wait_until 10 said ftp '^pasv ok' 2
 in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" create 0 500 >/dev/null
 in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" finish 0 200 >/dev/null
 in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" delete 400 100 >/dev/null

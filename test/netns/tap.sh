@@ -51,6 +51,14 @@ only_ctsync() {
 	if is_ctsync; then "${@:2}"; else skip "$1" "not the behaviour of ${LAB_DAEMON%% *}"; fi
 }
 
+# pair_up: both daemons, or nothing that follows makes sense
+pair_up() {
+	daemons_up 2>"$LAB_TMP/pair_up.err" && return
+	fail "the daemons start and hear each other" "$(cat "$LAB_TMP/pair_up.err")"
+	explain
+	return 1
+}
+
 # What helps to understand a failure.
 explain() {
 	local fw

@@ -1,12 +1,13 @@
 // Conntrack and expectation records -> MessagePack arrays. Full state each time, never a difference: any record may
 // be lost, repeated or overtaken.
 import * as X from "../../conntrack/expectation-record.ts";
+import { CONNTRACK, type Kind } from "../../conntrack/kind.ts";
 import type { NameTable } from "../../conntrack/names.ts";
 import { AF_INET6 } from "../../conntrack/protocol.ts";
 import * as R from "../../conntrack/record.ts";
 import { isPlainReply } from "../../conntrack/tuple.ts";
 import type { MsgpackWriter } from "./msgpack.ts";
-import { CONNTRACK, type Kind, RecordType, W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
+import { RecordType, W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
 
 /** Elements that the attribute bit adds to the array. */
 const CONNTRACK_ELEMENTS: readonly (readonly [bit: number, elements: number])[] = [

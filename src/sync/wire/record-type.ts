@@ -14,11 +14,6 @@ export const RecordType = {
 	alive: 10,
 } as const;
 
-/** Whose table: the caches have two halves. */
-export const CONNTRACK = 0;
-export const EXPECTATION = 1;
-export type Kind = typeof CONNTRACK | typeof EXPECTATION;
-
 /** On the wire, bit 0 of the attribute bits says that a translated reply tuple follows ... */
 export const W_TRANSLATED = 1 << 0;
 /** ... and this one that the reply tuple is the plain inverse of the original one. */

@@ -1,0 +1,181 @@
+// Multicast and UDP links on sockets of our own: forced buffers, bound to their device, batches in both directions.
+import { EAGAIN, IFF_RUNNING, IFF_UP } from "../system/native.ts";
+import * as N from "../system/native.ts";
+import { hasAddress, socketAddress } from "../system/socket-address.ts";
+import { type Channel, type ChannelCounters, type DatagramHandler, newChannelCounters } from "./channel.ts";
+
+export interface DatagramLink {
+	type: "multicast" | "udp";
+	/** The multicast group, or the own address to listen on; 4 or 16 bytes. */
+	address: Uint8Array;
+	/** Of the peer; multicast has none. */
+	destination?: Uint8Array;
+	port: number;
+	device: string;
+	/** Own address on the device, for IPv4 multicast; the device's own choice if absent. */
+	interfaceAddress?: Uint8Array;
+	/** Bytes, forced beyond the system's maximum. */
+	sendBuffer: number;
+	receiveBuffer: number;
+	/** Whether UDP checksums are computed. */
+	checksum: boolean;
+}
+
+/** Datagrams per call in each direction. */
+const BATCH = 64;
+/** Datagrams in one turn before others have theirs. */
+const TURN_MAX = 1024;
+/** No datagram of the protocol is longer, whatever the MTU. */
+const DATAGRAM_MAX = 8192;
+/** Bytes of IP and UDP header. */
+const HEADERS = { 4: 28, 16: 48 } as const;
+/**
+ * Bytes of buffer that a datagram costs the kernel beyond its own (struct sk_buff and the slack of its pages),
+ * rounded up: what the receiver promises must be true for every driver.
+ */
+const BUFFER_OVERHEAD = 3072;
+
+export class DatagramChannel implements Channel {
+	readonly type: "multicast" | "UDP";
+	readonly device: string;
+	readonly datagramMax: number;
+	readonly credit: number;
+	readonly counters: ChannelCounters = newChannelCounters();
+	readonly #native: N.Native;
+	readonly #fd: number;
+	readonly #link: DatagramLink;
+	readonly #destination: Uint8Array;
+	readonly #received: Uint8Array;
+	readonly #lengths = new Int32Array(BATCH);
+	readonly #names = new Uint8Array(BATCH * N.NAME_SIZE);
+	readonly #batch: Uint8Array;
+	readonly #spans = new Int32Array(BATCH * 2);
+	#batched = 0;
+	#poller: N.Poller | undefined;
+	#handler: DatagramHandler = () => {};
+	#batchEnd: () => void = () => {};
+	#isClosed = false;
+
+	/** @throws SystemError naming the call: ENODEV for an unknown device, EADDRINUSE, EADDRNOTAVAIL ... */
+	constructor(native: N.Native, link: DatagramLink) {
+		this.#native = native;
+		this.#link = link;
+		this.type = link.type === "multicast" ? "multicast" : "UDP";
+		this.device = link.device;
+		const [index, mtu] = native.interfaceInfo(link.device);
+		const length = link.address.length as 4 | 16;
+		this.datagramMax = Math.min(mtu - HEADERS[length], DATAGRAM_MAX);
+		this.#received = new Uint8Array(BATCH * DATAGRAM_MAX);
+		this.#batch = new Uint8Array(BATCH * DATAGRAM_MAX);
+		this.#destination = socketAddress(link.destination ?? link.address, link.port, index);
+		this.#fd = native.openSocket(length === 16 ? N.AF_INET6 : N.AF_INET, N.SOCK_DGRAM, 0);
+		try {
+			this.#tune(index, length);
+		} catch (error) {
+			native.closeSocket(this.#fd);
+			throw error;
+		}
+		const buffer = native.getOption(this.#fd, N.SOL_SOCKET, N.SO_RCVBUF);
+		// half of it stays free for what is on its way while the sender learns that there is no room
+		this.credit = Math.max(8, Math.min(1000, Math.floor(buffer / 2 / (this.datagramMax + BUFFER_OVERHEAD))));
+	}
+
+	start(handler: DatagramHandler, batchEnd: () => void): void {
+		this.#handler = handler;
+		this.#batchEnd = batchEnd;
+		this.#poller = this.#native.poll(this.#fd, () => this.#readable());
+	}
+
+	send(bytes: Uint8Array, end: number): void {
+		const offset = this.#batched * DATAGRAM_MAX;
+		this.#batch.set(bytes.subarray(0, end), offset);
+		this.#spans[this.#batched * 2] = offset;
+		this.#spans[this.#batched * 2 + 1] = end;
+		if (++this.#batched === BATCH) this.#flush();
+		else if (this.#batched === 1) queueMicrotask(() => this.#flush());
+	}
+
+	status(): string {
+		try {
+			const [, , flags] = this.#native.interfaceInfo(this.device);
+			if ((flags & IFF_UP) === 0) return "DOWN";
+			return (flags & IFF_RUNNING) === 0 ? "NO-CARRIER" : "RUNNING";
+		} catch {
+			return "DOWN";
+		}
+	}
+
+	close(): void {
+		this.#flush();
+		this.#isClosed = true;
+		if (this.#poller) this.#native.pollClose(this.#poller);
+		this.#native.closeSocket(this.#fd);
+	}
+
+	#tune(index: number, length: 4 | 16): void {
+		const { address, port, device, interfaceAddress, sendBuffer, receiveBuffer, checksum } = this.#link;
+		const set = (level: number, name: number, value: number | Uint8Array): void =>
+			this.#native.setOption(this.#fd, level, name, value);
+		set(N.SOL_SOCKET, N.SO_REUSEADDR, 1);
+		set(N.SOL_SOCKET, N.SO_RCVBUFFORCE, receiveBuffer);
+		set(N.SOL_SOCKET, N.SO_SNDBUFFORCE, sendBuffer);
+		// nothing that arrives on another interface is for us
+		set(N.SOL_SOCKET, N.SO_BINDTODEVICE, new TextEncoder().encode(`${device}\0`));
+		// link messages go before whatever else leaves by this device (TC_PRIO_CONTROL)
+		set(N.SOL_SOCKET, N.SO_PRIORITY, 7);
+		if (!checksum && length === 4) set(N.SOL_SOCKET, N.SO_NO_CHECK, 1);
+		if (length === 16) set(N.IPPROTO_IPV6, N.IPV6_V6ONLY, 1);
+		this.#native.bindSocket(this.#fd, socketAddress(address, port, index));
+		if (this.#link.type !== "multicast") return;
+		this.#native.joinGroup(this.#fd, socketAddress(address, port), index);
+		if (length === 16) {
+			set(N.IPPROTO_IPV6, N.IPV6_MULTICAST_IF, index);
+			set(N.IPPROTO_IPV6, N.IPV6_MULTICAST_HOPS, 1);
+			set(N.IPPROTO_IPV6, N.IPV6_MULTICAST_LOOP, 0);
+		} else {
+			// struct ip_mreqn: group, own address, interface index
+			const request = new Uint8Array(12);
+			if (interfaceAddress) request.set(interfaceAddress, 4);
+			new Int32Array(request.buffer)[2] = index;
+			set(N.IPPROTO_IP, N.IP_MULTICAST_IF, request);
+			set(N.IPPROTO_IP, N.IP_MULTICAST_TTL, 1);
+			set(N.IPPROTO_IP, N.IP_MULTICAST_LOOP, 0);
+		}
+	}
+
+	#readable(): void {
+		const { counters } = this;
+		const only = this.#link.destination;
+		for (let total = 0; total < TURN_MAX && !this.#isClosed; ) {
+			const count = this.#native.receive(this.#fd, this.#received, DATAGRAM_MAX, this.#lengths, this.#names);
+			if (count < 0) {
+				// ECONNREFUSED and the like are reports about what we sent: the peer is not there yet
+				if (count !== -EAGAIN) counters.receiveErrors++;
+				if (count === -EAGAIN || ++total > BATCH) break;
+				continue;
+			}
+			for (let i = 0; i < count; i++) {
+				const length = this.#lengths[i]!;
+				counters.receivedPackets++;
+				counters.receivedBytes += length;
+				if (length > DATAGRAM_MAX) counters.truncated++;
+				else if (only && !hasAddress(this.#names, i * N.NAME_SIZE, only)) counters.foreign++;
+				else this.#handler(this.#received, i * DATAGRAM_MAX, i * DATAGRAM_MAX + length);
+			}
+			total += count;
+			if (count < BATCH) break;
+		}
+		this.#batchEnd();
+	}
+
+	#flush(): void {
+		if (this.#batched === 0 || this.#isClosed) return;
+		const { counters } = this;
+		const count = this.#batched;
+		this.#batched = 0;
+		const sent = this.#native.sendMany(this.#fd, this.#batch, this.#spans, count, this.#destination);
+		for (let i = 0; i < Math.max(0, sent); i++) counters.sentBytes += this.#spans[i * 2 + 1]!;
+		counters.sentPackets += Math.max(0, sent);
+		counters.sendErrors += count - Math.max(0, sent);
+	}
+}

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CLIENT_OPTIONS, GENERAL_OPTIONS, parseArgv } from "./argv.ts";
+import { formatUsage, formatVersion } from "./usage.ts";
+
+test("the version names program and number", () => {
+	assert.match(
+		formatVersion("1.2.3"),
+		/^Connection tracking state replication daemon ctsync v1\.2\.3[^\n]*\n$/,
+	);
+});
+
+test("the usage has conntrackd's layout", () => {
+	const lines = formatUsage("1.2.3").split("\n");
+	assert.equal(lines[0], "Connection tracking state replication daemon ctsync v1.2.3");
+	assert.equal(lines[1], "Usage: ctsync [commands] [options]");
+	assert.equal(lines[2], "");
+	assert.equal(lines[3], "General commands:");
+	assert.equal(lines[8], "");
+	assert.equal(lines[9], "Client mode commands:");
+	assert.deepEqual(lines.slice(-2), ["", ""], "one empty line at the end");
+	const rows = lines.filter((line) => line.startsWith("  "));
+	for (const row of rows) assert.match(row, /^ {2}-[a-zA-Z]( \[[a-z|]+\])?, \S/);
+});
+
+test("the usage lists every option with its parameters, and only what is understood", () => {
+	const rows = formatUsage("1").match(/^ {2}-.*$/gm)!;
+	assert.deepEqual(
+		rows.map((row) => row.slice(2, 4)),
+		[...GENERAL_OPTIONS.map(({ flag }) => flag), ...CLIENT_OPTIONS.map(({ flag }) => flag), "-x"],
+	);
+	for (const row of rows.slice(GENERAL_OPTIONS.length, -1)) {
+		const words = /\[(.*)\]/.exec(row)?.[1]?.split("|") ?? [];
+		for (const word of ["", ...words]) {
+			const command = parseArgv([row.slice(2, 4), ...(word === "" ? [] : [word])]);
+			assert.equal(command.kind, "client", row);
+		}
+	}
+	assert.ok(rows.some((row) => row.includes("[network|cache|runtime|link|rsqueue|process|queue|ct|expect]")));
+});

@@ -1,0 +1,103 @@
+// The main thread's handle on the commit worker: keeps it informed of the stores, and turns its jobs into promises.
+import { Worker } from "node:worker_threads";
+import { ConntrackLayout } from "../cache/conntrack-layout.ts";
+import type { RecordStore } from "../cache/record-store.ts";
+import type { NameTable } from "../conntrack/names.ts";
+import type { Kind } from "../conntrack/kind.ts";
+import type { CommitResult, FromWorker, Refusal, SlabNumber, ToWorker } from "./messages.ts";
+
+/** A job without its number, which the handle gives. */
+type Unnumbered<T> = T extends { job: number } ? Omit<T, "job"> : never;
+export type Job = Unnumbered<ToWorker>;
+
+export interface JobReports {
+	refused?: (refusals: readonly Refusal[]) => void;
+	/** Records as they are in the kernel now, one after another. */
+	joined?: (records: Int32Array) => void;
+}
+
+export class CommitWorker {
+	/** Netlink ports whose events are our own commits, and our own flushes. */
+	commitPort = 0;
+	flushPort = 0;
+	readonly #worker: Worker;
+	#stores = 0;
+	#jobs = 0;
+	readonly #running = new Map<
+		number,
+		{ reports: JobReports; resolve: (result: CommitResult) => void; reject: (error: Error) => void }
+	>();
+
+	private constructor(worker: Worker, names: NameTable) {
+		this.#worker = worker;
+		// a name is on its way before the first record that holds its number
+		this.#post({ type: "names", names: names.names.slice(1) });
+		names.onNew = (name) => this.#post({ type: "names", names: [name] });
+	}
+
+	/** Starts the worker. @param failed it has died, and with it the means to commit */
+	static start(names: NameTable, failed: (error: Error) => void): Promise<CommitWorker> {
+		return new Promise((resolve, reject) => {
+			const worker = new Worker(new URL("./worker.js", import.meta.url), { name: "commit" });
+			const handle = new CommitWorker(worker, names);
+			let isReady = false;
+			worker.on("message", (message: FromWorker) => {
+				if (message.type === "ready") {
+					handle.commitPort = message.commitPort;
+					handle.flushPort = message.flushPort;
+					isReady = true;
+					// the daemon's sockets keep the process alive, not its worker
+					worker.unref();
+					resolve(handle);
+				} else handle.#receive(message);
+			});
+			worker.on("error", (error) => {
+				if (!isReady) reject(error);
+				else failed(error as Error);
+			});
+		});
+	}
+
+	/** Shows a store to the worker, now and as it grows; its number for jobs. */
+	share(kind: Kind, store: RecordStore): number {
+		const number = this.#stores++;
+		const slabs = [store.slab];
+		if (store.layout instanceof ConntrackLayout) slabs.push(store.layout.ipv6, store.layout.rare);
+		this.#post({ type: "store", store: number, kind, chunks: slabs.map((slab) => slab.chunks) });
+		slabs.forEach((slab, i) => {
+			slab.onChunk = (chunk) =>
+				this.#post({ type: "chunk", store: number, slab: i as SlabNumber, chunk });
+		});
+		return number;
+	}
+
+	/** Runs one job to its end. Jobs run in the order in which they come. */
+	run(job: Job, reports: JobReports = {}): Promise<CommitResult> {
+		const number = ++this.#jobs;
+		return new Promise((resolve, reject) => {
+			this.#running.set(number, { reports, resolve, reject });
+			this.#post({ ...job, job: number } as ToWorker);
+		});
+	}
+
+	async stop(): Promise<void> {
+		await this.#worker.terminate();
+	}
+
+	#post(message: ToWorker): void {
+		this.#worker.postMessage(message);
+	}
+
+	#receive(message: Exclude<FromWorker, { type: "ready" }>): void {
+		const running = this.#running.get(message.job);
+		if (!running) return;
+		if (message.type === "refused") running.reports.refused?.(message.refusals);
+		else if (message.type === "joined") running.reports.joined?.(message.records);
+		else {
+			this.#running.delete(message.job);
+			if (message.error === undefined) running.resolve(message.result);
+			else running.reject(new Error(message.error));
+		}
+	}
+}
+

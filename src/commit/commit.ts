@@ -1,0 +1,192 @@
+// The failover: everything that the peers' caches hold goes into this kernel, and into the internal cache, because
+// from now on it is ours.
+//
+// The main thread walks the external caches and takes each entry into the internal one; the worker follows behind
+// its cursor and writes to the kernel. So a DESTROY that the kernel sends for a committed entry always finds it in
+// the internal cache; what the kernel refuses is taken out again.
+import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
+import { EXP_HAS, EXP_TIMEOUT, newExpectationRecord, X_TIMEOUT } from "../conntrack/expectation-record.ts";
+import type { ExternalCache } from "../cache/external-cache.ts";
+import type { InternalCache } from "../cache/internal-cache.ts";
+import { UPDATED } from "../cache/record-layout.ts";
+import type { RecordStore } from "../cache/record-store.ts";
+import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import type { Clock } from "../system/clock.ts";
+import type { CommitWorker } from "./commit-worker.ts";
+import type { CommitResult, Refusal } from "./messages.ts";
+
+/** Slots between two announcements to the worker. */
+const STRIDE = 1024;
+/** The longest that a slice holds up the event loop, milliseconds. */
+const SLICE_MS = 2;
+
+export interface CommitOptions {
+	worker: CommitWorker;
+	/** By Kind. */
+	internal: readonly [InternalCache, InternalCache];
+	/** The peers' caches of a kind. */
+	externals: (kind: Kind) => readonly ExternalCache[];
+	clock: Clock;
+	windowTracking: boolean;
+	/** CommitTimeout, seconds. */
+	timeout: number | undefined;
+	/** Something has become dirty. */
+	pump: () => void;
+	refused: (kind: Kind, record: Int32Array, refusal: Refusal) => void;
+}
+
+/** What one half of a commit came to, and the seconds that it took. */
+export interface CommitSummary extends CommitResult {
+	seconds: number;
+}
+
+export class Commit {
+	/** A commit is under way. */
+	isRunning = false;
+	readonly #options: CommitOptions;
+	readonly #shared = new Map<RecordStore, number>();
+	readonly #records = [newConntrackRecord(), newExpectationRecord()] as const;
+
+	constructor(options: CommitOptions) {
+		this.#options = options;
+	}
+
+	/** Shows a peer's cache to the worker. */
+	share(kind: Kind, external: ExternalCache): void {
+		this.#shared.set(external.store, this.#options.worker.share(kind, external.store));
+	}
+
+	/** Commits one half. @throws Error when the worker could not work at all */
+	async run(kind: Kind): Promise<CommitSummary> {
+		const { clock } = this.#options;
+		const startedAt = clock.now();
+		const externals = this.#options.externals(kind);
+		this.isRunning = true;
+		try {
+			for (const external of externals) external.touched = new Set();
+			const result = kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations(externals);
+			return { ...result, seconds: (clock.now() - startedAt) / 1000 };
+		} finally {
+			for (const external of externals) external.touched = undefined;
+			this.isRunning = false;
+		}
+	}
+
+	async #conntracks(externals: readonly ExternalCache[]): Promise<CommitResult> {
+		const { worker, clock, windowTracking, timeout } = this.#options;
+		const adopted = new SharedArrayBuffer(Math.max(4, externals.length * 4));
+		const job = {
+			type: "commit",
+			kind: CONNTRACK,
+			parts: this.#parts(externals),
+			adopted,
+			nowSeconds: seconds(clock),
+			windowTracking,
+			...(timeout === undefined ? {} : { timeout }),
+		} as const;
+		const done = worker.run(job, this.#reports(CONNTRACK, externals));
+		const cursor = new Int32Array(adopted);
+		for (const [part, external] of externals.entries()) {
+			await this.#adopt(external, job.parts[part]!.end, (slot) => {
+				Atomics.store(cursor, part, slot);
+				Atomics.notify(cursor, part);
+			});
+		}
+		const result = await done;
+		const again = externals.flatMap((external) =>
+			[...external.touched!].map((slot) => ({ store: this.#shared.get(external.store)!, slot })),
+		);
+		if (again.length > 0) {
+			for (const external of externals) {
+				for (const slot of external.touched!) this.#adoptSlot(CONNTRACK, external, slot);
+			}
+			const more = await worker.run({ type: "again", slots: again }, this.#reports(CONNTRACK, externals));
+			// what was created a moment ago is not a second entry
+			result.created += more.created;
+			result.failed += more.failed;
+			result.withoutHelper += more.withoutHelper;
+		}
+		return result;
+	}
+
+	async #expectations(externals: readonly ExternalCache[]): Promise<CommitResult> {
+		const { worker, clock, windowTracking } = this.#options;
+		const nowSeconds = seconds(clock);
+		for (const external of externals) {
+			for (let slot = 0; slot < external.store.end; slot++) {
+				if (this.#isAlive(external, slot, nowSeconds)) this.#adoptSlot(EXPECTATION, external, slot);
+			}
+		}
+		this.#options.pump();
+		const parts = this.#parts(externals);
+		const job = { type: "commit", kind: EXPECTATION, parts, nowSeconds, windowTracking } as const;
+		return worker.run(job, this.#reports(EXPECTATION, externals));
+	}
+
+	#parts(externals: readonly ExternalCache[]): { store: number; end: number }[] {
+		return externals.map(({ store }) => ({ store: this.#shared.get(store)!, end: store.end }));
+	}
+
+	/** Takes slots 0 .. end into the internal cache and says how far it has come. */
+	async #adopt(external: ExternalCache, end: number, announce: (slot: number) => void): Promise<void> {
+		const { clock, pump } = this.#options;
+		let sliceEnd = clock.now() + SLICE_MS;
+		for (let slot = 0; slot < end; slot++) {
+			this.#adoptSlot(CONNTRACK, external, slot);
+			if ((slot + 1) % STRIDE !== 0) continue;
+			announce(slot + 1);
+			if (clock.now() < sliceEnd) continue;
+			pump();
+			await clock.pause();
+			sliceEnd = clock.now() + SLICE_MS;
+		}
+		announce(end);
+		pump();
+	}
+
+	/** A local entry knows better what it is; the worker joins the two. */
+	#adoptSlot(kind: Kind, external: ExternalCache, slot: number): void {
+		if (!external.store.isLive(slot)) return;
+		const record = this.#records[kind];
+		const internal = this.#options.internal[kind];
+		external.store.read(slot, record);
+		const known = internal.store.find(record);
+		if (known >= 0 && internal.store.isLive(known)) return;
+		internal.apply(record, false, seconds(this.#options.clock));
+	}
+
+	#isAlive(external: ExternalCache, slot: number, nowSeconds: number): boolean {
+		const { store } = external;
+		if (!store.isLive(slot)) return false;
+		const record = this.#records[EXPECTATION];
+		store.read(slot, record);
+		if ((record[EXP_HAS]! & X_TIMEOUT) === 0) return true;
+		return record[EXP_TIMEOUT]! > nowSeconds - store.header(slot, UPDATED);
+	}
+
+	#reports(kind: Kind, externals: readonly ExternalCache[]) {
+		const { internal, clock, refused } = this.#options;
+		return {
+			refused: (refusals: readonly Refusal[]): void => {
+				for (const refusal of refusals) {
+					const external = externals.find(({ store }) => this.#shared.get(store) === refusal.store)!;
+					if (!external.store.isLive(refusal.slot)) continue;
+					const record = this.#records[kind];
+					external.store.read(refusal.slot, record);
+					refused(kind, record, refusal);
+					const known = internal[kind].store.find(record);
+					const isMine = known >= 0 && internal[kind].store.isLive(known);
+					if (!refusal.exists && isMine) internal[kind].bury(known, seconds(clock));
+				}
+			},
+			joined: (records: Int32Array): void => {
+				for (let at = 0; at < records.length; at += CONNTRACK_WORDS) {
+					internal[kind].apply(records.subarray(at, at + CONNTRACK_WORDS), false, seconds(clock));
+				}
+			},
+		};
+	}
+}
+
+const seconds = (clock: Clock): number => Math.floor(clock.now() / 1000);
+

@@ -1,0 +1,117 @@
+// Empties the kernel's tables, or deletes single entries. Conntracks that the filter keeps out of the replication
+// (the firewall's own connections, above all) stay.
+import type { NameTable } from "../conntrack/names.ts";
+import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
+import type { Filter } from "../filter/filter.ts";
+import { AttributeWriter } from "../netlink/attribute.ts";
+import { NLMSG_DONE, NLMSG_ERROR } from "../netlink/constants.ts";
+import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
+import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "../netlink/encode-conntrack.ts";
+import { ExpectationEncoder } from "../netlink/encode-expectation.ts";
+import { NetlinkError } from "../netlink/error.ts";
+import { attributesOf, eachMessage, messageError, messageType } from "../netlink/message.ts";
+import { NetlinkSocket } from "../netlink/socket.ts";
+import { EAGAIN, type Native } from "../system/native.ts";
+import { WireBuffer } from "../netlink/attribute.ts";
+import { RequestSocket } from "./request-socket.ts";
+
+const BATCH = 256;
+const STRIDE = 65_536;
+const ENOENT = 2;
+
+export class Flusher {
+	/** Events with this socket's port are flushes: a withdrawal, not the end of a connection. */
+	readonly requests: RequestSocket;
+	readonly #native: Native;
+	readonly #names: NameTable;
+	readonly #encoder: ConntrackEncoder;
+	#batched = 0;
+	#deleted = 0;
+
+	constructor(native: Native, names: NameTable) {
+		this.#native = native;
+		this.#names = names;
+		this.requests = new RequestSocket(native, (BATCH + 1) * CONNTRACK_REQUEST_MAX);
+		this.#encoder = new ConntrackEncoder(this.requests.writer, names);
+	}
+
+	/** Deletes every conntrack that passes the filter; how many there were. */
+	conntracks(filter: Filter): number {
+		this.#deleted = 0;
+		this.#dump((record) => {
+			if (filter.passes(record)) this.#delete(record);
+		});
+		this.#flush();
+		return this.#deleted;
+	}
+
+	/** Deletes these conntracks, records one after another; how many of them existed. */
+	records(records: Int32Array): number {
+		this.#deleted = 0;
+		for (let at = 0; at < records.length; at += CONNTRACK_WORDS) {
+			this.#delete(records.subarray(at, at + CONNTRACK_WORDS));
+		}
+		this.#flush();
+		return this.#deleted;
+	}
+
+	/** Empties the expectation table. */
+	expectations(): void {
+		let errno = 0;
+		new ExpectationEncoder(this.requests.writer, this.#names).flush(0);
+		this.requests.exchange((_, number) => {
+			errno = number;
+		});
+		if (errno !== 0) throw new NetlinkError("flush expectations", errno);
+	}
+
+	#delete(record: Int32Array): void {
+		this.#encoder.delete(record, this.#batched++, 0);
+		if (this.#batched === BATCH) this.#flush();
+	}
+
+	#flush(): void {
+		this.#deleted += this.#batched;
+		this.#batched = 0;
+		let failure = 0;
+		this.requests.exchange((_, errno) => {
+			this.#deleted--;
+			if (errno !== ENOENT) failure = errno;
+		});
+		if (failure !== 0) throw new NetlinkError("delete conntracks", failure);
+	}
+
+	/** Reads the whole table, blocking: the kernel fills the next part of a dump while it is read. */
+	#dump(visit: (record: Int32Array) => void): void {
+		const socket = new NetlinkSocket(this.#native, { receiveBuffer: 4 << 20 });
+		try {
+			const writer = new AttributeWriter(256);
+			new ConntrackEncoder(writer, this.#names).dump(1);
+			const sent = socket.send(writer);
+			if (sent < 0) throw new NetlinkError("dump conntracks", -sent);
+			const wire = new WireBuffer(4 * STRIDE);
+			const lengths = new Int32Array(4);
+			const decoder = new ConntrackDecoder(this.#names);
+			const record = newConntrackRecord();
+			for (let isDone = false; !isDone; ) {
+				const count = socket.receive(wire, STRIDE, lengths);
+				if (count < 0) throw new NetlinkError("dump conntracks", count === -EAGAIN ? EIO : -count);
+				for (let i = 0; i < count; i++) {
+					eachMessage(wire, i * STRIDE, i * STRIDE + lengths[i]!, (start, end) => {
+						const type = messageType(wire, start);
+						if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+							isDone = true;
+							const errno = -messageError(wire, start);
+							if (errno !== 0) throw new NetlinkError("dump conntracks", errno);
+						} else if (decoder.decode(wire, attributesOf(start), end, record)) visit(record);
+					});
+				}
+			}
+		} finally {
+			socket.close();
+		}
+	}
+}
+
+/** A dump that stops without DONE. */
+const EIO = 5;

@@ -1,0 +1,110 @@
+// What the main thread and the commit worker say to each other. Records travel in shared memory; only slot numbers,
+// verdicts and rare whole records travel in messages.
+import type { FilterPolicy, OwnTraffic } from "../filter/filter.ts";
+import type { Kind } from "../conntrack/kind.ts";
+
+/** Which of a store's slabs a chunk belongs to: slots, IPv6 addresses, rare attributes. */
+export type SlabNumber = 0 | 1 | 2;
+
+export interface StoreMessage {
+	type: "store";
+	/** Given by the main thread, from 0 on. */
+	store: number;
+	kind: Kind;
+	/** The chunks so far, by slab. */
+	chunks: SharedArrayBuffer[][];
+}
+
+export interface ChunkMessage {
+	type: "chunk";
+	store: number;
+	slab: SlabNumber;
+	chunk: SharedArrayBuffer;
+}
+
+/** Names that were added to the main thread's table since the last message. */
+export interface NamesMessage {
+	type: "names";
+	names: string[];
+}
+
+export interface CommitJob {
+	type: "commit";
+	job: number;
+	kind: Kind;
+	/** What to commit: slots below `end` of each store. */
+	parts: { store: number; end: number }[];
+	/**
+	 * How far the main thread has taken the entries into the internal cache, one word per part; the worker waits
+	 * until its slot is below. Absent for expectations.
+	 */
+	adopted?: SharedArrayBuffer;
+	/** The daemon's monotonic clock, seconds, as in the records' headers. */
+	nowSeconds: number;
+	windowTracking: boolean;
+	/** Seconds that every conntrack gets (CommitTimeout), instead of what its origin last told. */
+	timeout?: number;
+}
+
+/** Slots that changed while the commit ran: once more. */
+export interface AgainJob {
+	type: "again";
+	job: number;
+	slots: { store: number; slot: number }[];
+}
+
+export interface FlushJob {
+	type: "flush";
+	job: number;
+	kind: Kind;
+	/** Entries that the filter keeps out of the replication stay. */
+	policy: FilterPolicy;
+	own: OwnTraffic[];
+}
+
+/** Deletes single entries; whole records, one after another. */
+export interface DeleteJob {
+	type: "delete";
+	job: number;
+	records: Int32Array;
+}
+
+export type ToWorker = StoreMessage | ChunkMessage | NamesMessage | CommitJob | AgainJob | FlushJob | DeleteJob;
+
+/** An entry that the kernel did not take. */
+export interface Refusal {
+	store: number;
+	slot: number;
+	errno: number;
+	/** Which request failed. */
+	step: "create" | "update" | "replace";
+	/** Whether the kernel has an entry with this key all the same. */
+	exists: boolean;
+}
+
+export interface CommitResult {
+	created: number;
+	/** Was there and is what the external cache says, or further along. */
+	kept: number;
+	/** Was there and has been brought up to date in place. */
+	updated: number;
+	/** Was there as another connection's left-over, and was replaced. */
+	replaced: number;
+	/** Expectations whose time is over. */
+	expired: number;
+	/** Created without their helper, which this kernel refused. */
+	withoutHelper: number;
+	failed: number;
+}
+
+export function newCommitResult(): CommitResult {
+	return { created: 0, kept: 0, updated: 0, replaced: 0, expired: 0, withoutHelper: 0, failed: 0 };
+}
+
+export type FromWorker =
+	/** Netlink ports of the worker: events with the first are commits, with the second flushes. */
+	| { type: "ready"; commitPort: number; flushPort: number }
+	| { type: "refused"; job: number; refusals: Refusal[] }
+	/** Records as they are in the kernel now, joined from what was there and what was committed. */
+	| { type: "joined"; job: number; records: Int32Array }
+	| { type: "done"; job: number; result: CommitResult; error?: string };

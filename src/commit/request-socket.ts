@@ -1,0 +1,61 @@
+// Many requests in one call, and their answers: the kernel handles a batch within sendmsg and answers failures
+// only, so that silence up to the end of the batch is success. Blocking calls, for the worker thread.
+import { EAGAIN, type Native } from "../system/native.ts";
+import { AttributeWriter, WireBuffer } from "../netlink/attribute.ts";
+import { NLMSG_ERROR } from "../netlink/constants.ts";
+import { NetlinkError } from "../netlink/error.ts";
+import { eachMessage, messageError, messageSequence, messageType } from "../netlink/message.ts";
+import { NetlinkSocket } from "../netlink/socket.ts";
+
+const STRIDE = 65_536;
+const DATAGRAMS = 16;
+/** Room for the error answers of a batch, each a small datagram. */
+const RECEIVE_BUFFER = 4 << 20;
+const SEND_BUFFER = 4 << 20;
+
+export class RequestSocket {
+	readonly socket: NetlinkSocket;
+	readonly writer: AttributeWriter;
+	readonly wire = new WireBuffer(DATAGRAMS * STRIDE);
+	readonly #lengths = new Int32Array(DATAGRAMS);
+
+	/** @param batchBytes room for one batch of requests */
+	constructor(native: Native, batchBytes: number) {
+		this.socket = new NetlinkSocket(native, { receiveBuffer: RECEIVE_BUFFER, sendBuffer: SEND_BUFFER });
+		this.writer = new AttributeWriter(batchBytes);
+	}
+
+	/**
+	 * Sends the batch that the writer holds and empties it. Calls `failed` for each request that was refused, with
+	 * its sequence number and errno, and `answered` for every other message that came back.
+	 *
+	 * @throws NetlinkError when the batch could not be sent at all
+	 */
+	exchange(
+		failed: (sequence: number, errno: number) => void,
+		answered: (start: number, end: number) => void = () => {},
+	): void {
+		if (this.writer.at === 0) return;
+		const sent = this.socket.send(this.writer);
+		this.writer.at = 0;
+		if (sent < 0) throw new NetlinkError("send requests", -sent);
+		for (;;) {
+			const count = this.socket.receive(this.wire, STRIDE, this.#lengths);
+			if (count === -EAGAIN) return;
+			// answers that did not fit are lost, the requests were carried out
+			if (count < 0) throw new NetlinkError("read answers", -count);
+			for (let i = 0; i < count; i++) {
+				eachMessage(this.wire, i * STRIDE, i * STRIDE + this.#lengths[i]!, (start, end) => {
+					if (messageType(this.wire, start) !== NLMSG_ERROR) answered(start, end);
+					else if (messageError(this.wire, start) !== 0) {
+						failed(messageSequence(this.wire, start), -messageError(this.wire, start));
+					}
+				});
+			}
+		}
+	}
+
+	close(): void {
+		this.socket.close();
+	}
+}

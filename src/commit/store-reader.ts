@@ -1,0 +1,48 @@
+// The worker's view of the main thread's record stores: the same memory, read without locks.
+//
+// A slot's generation is odd while it is written. The reader copies the slot and looks at the generation before and
+// after; if it changed, it copies again. A chunk that the reader has not heard of yet is fetched from the message
+// queue, where the main thread put it before it wrote the first record into it.
+import { ConntrackLayout } from "../cache/conntrack-layout.ts";
+import { ExpectationLayout } from "../cache/expectation-layout.ts";
+import { GENERATION, HEADER_WORDS, LIVE, META, STATE_MASK, UPDATED } from "../cache/record-layout.ts";
+import { Slab } from "../cache/slab.ts";
+import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
+
+export class StoreReader {
+	readonly kind: Kind;
+	/** Seconds at which the entry last read was last written. */
+	updated = 0;
+	readonly #slabs: Slab[];
+	readonly #layout: ConntrackLayout | ExpectationLayout;
+
+	/** @param fetch takes waiting messages, which bring missing chunks */
+	constructor(kind: Kind, chunks: readonly SharedArrayBuffer[][], fetch: () => void) {
+		this.kind = kind;
+		this.#layout = kind === CONNTRACK ? new ConntrackLayout() : new ExpectationLayout();
+		this.#slabs = [new Slab(HEADER_WORDS + this.#layout.packedWords)];
+		if (this.#layout instanceof ConntrackLayout) this.#slabs.push(this.#layout.ipv6, this.#layout.rare);
+		this.#slabs.forEach((slab, i) => {
+			slab.onMissing = fetch;
+			for (const chunk of chunks[i] ?? []) slab.adopt(chunk);
+		});
+	}
+
+	adopt(slab: number, chunk: SharedArrayBuffer): void {
+		this.#slabs[slab]!.adopt(chunk);
+	}
+
+	/** Copies a live entry; false if the slot holds none. */
+	read(slot: number, record: Int32Array): boolean {
+		const words = this.#slabs[0]!.words(slot);
+		const at = this.#slabs[0]!.offset(slot);
+		for (;;) {
+			const before = Atomics.load(words, at + GENERATION);
+			if ((before & 1) !== 0) continue;
+			const isLive = (words[at + META]! & STATE_MASK) === LIVE;
+			this.updated = words[at + UPDATED]!;
+			if (isLive) this.#layout.unpack(words, at + HEADER_WORDS, record);
+			if (Atomics.load(words, at + GENERATION) === before) return isLive;
+		}
+	}
+}

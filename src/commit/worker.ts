@@ -1,0 +1,144 @@
+// The commit worker: does what would hold up the event loop. It reads the stores of the main thread, and is the only
+// thread that writes to the kernel.
+import { parentPort, receiveMessageOnPort } from "node:worker_threads";
+import { NameTable } from "../conntrack/names.ts";
+import { Filter } from "../filter/filter.ts";
+import { CONNTRACK } from "../conntrack/kind.ts";
+import { loadNative } from "../system/native.ts";
+import { ConntrackCommitter } from "./conntrack-committer.ts";
+import { ExpectationCommitter } from "./expectation-committer.ts";
+import { Flusher } from "./flusher.ts";
+import {
+	type AgainJob,
+	type CommitJob,
+	type CommitResult,
+	type FromWorker,
+	newCommitResult,
+	type ToWorker,
+} from "./messages.ts";
+import { StoreReader } from "./store-reader.ts";
+
+/** Refusals and joined records per message. */
+const REPORT = 1000;
+
+const port = parentPort!;
+const native = loadNative();
+const names = new NameTable({ isClosed: true });
+names.onMissing = () => fetchWaiting();
+const stores: StoreReader[] = [];
+const conntracks = new ConntrackCommitter(native, names);
+const expectations = new ExpectationCommitter(native, names);
+const flusher = new Flusher(native, names);
+/** Jobs that were taken from the queue while another one needed the message behind them. */
+const jobs: ToWorker[] = [];
+
+const send = (message: FromWorker): void => port.postMessage(message);
+
+/** Takes what describes the stores; leaves jobs for later. */
+function take(message: ToWorker): void {
+	switch (message.type) {
+		case "store":
+			stores[message.store] = new StoreReader(message.kind, message.chunks, fetchWaiting);
+			break;
+		case "chunk":
+			stores[message.store]!.adopt(message.slab, message.chunk);
+			break;
+		case "names":
+			for (const name of message.names) names.learn(name);
+			break;
+		default:
+			jobs.push(message);
+	}
+}
+
+/** Takes every message that is waiting, without returning to the event loop. */
+function fetchWaiting(): void {
+	for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) {
+		take(next.message as ToWorker);
+	}
+}
+
+function report(job: number): void {
+	for (const source of [conntracks, expectations]) {
+		while (source.refusals.length > 0) {
+			send({ type: "refused", job, refusals: source.refusals.splice(0, REPORT) });
+		}
+	}
+	while (conntracks.joined.length > 0) {
+		const batch = conntracks.joined.splice(0, REPORT);
+		const records = new Int32Array(batch.length * batch[0]!.length);
+		batch.forEach((record, i) => {
+			records.set(record, i * record.length);
+		});
+		send({ type: "joined", job, records });
+	}
+}
+
+function commit(job: CommitJob): CommitResult {
+	const isConntrack = job.kind === CONNTRACK;
+	if (isConntrack) conntracks.begin(job.windowTracking, job.timeout);
+	else expectations.begin(job.nowSeconds);
+	const adopted = job.adopted && new Int32Array(job.adopted);
+	job.parts.forEach(({ store, end }, part) => {
+		let limit = adopted ? 0 : end;
+		for (let slot = 0; slot < end; slot++) {
+			if (slot >= limit && adopted) {
+				// the internal cache has an entry before the kernel can tell of its end
+				while ((limit = Atomics.load(adopted, part)) <= slot) Atomics.wait(adopted, part, limit);
+				fetchWaiting();
+			}
+			if (isConntrack) conntracks.add(stores[store]!, store, slot);
+			else expectations.add(stores[store]!, store, slot);
+		}
+	});
+	const committer = isConntrack ? conntracks : expectations;
+	committer.finish();
+	return committer.result;
+}
+
+/** Entries that changed behind the cursor; they exist now, so most of them are updates. */
+function again(job: AgainJob): CommitResult {
+	conntracks.result = newCommitResult();
+	for (const { store, slot } of job.slots) conntracks.add(stores[store]!, store, slot);
+	conntracks.finish();
+	return conntracks.result;
+}
+
+function run(message: ToWorker): CommitResult {
+	switch (message.type) {
+		case "commit":
+			return commit(message);
+		case "again":
+			return again(message);
+		case "flush":
+			if (message.kind === CONNTRACK) flusher.conntracks(new Filter(message.policy, message.own));
+			else flusher.expectations();
+			return newCommitResult();
+		case "delete":
+			flusher.records(message.records);
+			return newCommitResult();
+		default:
+			return newCommitResult();
+	}
+}
+
+port.on("message", (message: ToWorker) => {
+	take(message);
+	for (let next = jobs.shift(); next; next = jobs.shift()) {
+		const { job } = next as CommitJob;
+		try {
+			const result = run(next);
+			report(job);
+			send({ type: "done", job, result });
+		} catch (error) {
+			report(job);
+			send({ type: "done", job, result: newCommitResult(), error: (error as Error).message });
+		}
+	}
+});
+
+send({
+	type: "ready",
+	commitPort: conntracks.requests.socket.port,
+	flushPort: flusher.requests.socket.port,
+});

@@ -1,0 +1,138 @@
+// The daemon's end of the control socket. Answers conntrackd's own protocol and that of our client (request.ts).
+import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { encodeReply, parseRequest, type Reply, REQUEST_MAX } from "./request.ts";
+
+/** Where a handler writes its text; a promise that resolves when there is room for more. */
+export type TextSink = (text: string) => Promise<void> | undefined;
+
+/** Answers one request: writes text, and says how it went. */
+export type RequestHandler = (op: number, write: TextSink) => Promise<Reply>;
+
+/** Clients at a time; more are turned away. */
+const CLIENTS_MAX = 16;
+/** A client that says nothing for this long is cut off, milliseconds. */
+const IDLE_MAX_MS = 5000;
+/** Bytes that wait for a client that does not read, before its handler is held up. */
+const UNREAD_MAX = 1 << 20;
+
+export interface ControlCounters {
+	unknownRequests: number;
+	readErrors: number;
+}
+
+export function newControlCounters(): ControlCounters {
+	return { unknownRequests: 0, readErrors: 0 };
+}
+
+export class ControlServer {
+	readonly counters: ControlCounters;
+	readonly #path: string;
+	readonly #handler: RequestHandler;
+	readonly #server: Server;
+	readonly #clients = new Set<Socket>();
+
+	constructor(path: string, handler: RequestHandler, counters: ControlCounters) {
+		this.counters = counters;
+		this.#path = path;
+		this.#handler = handler;
+		// half-open: a client that has asked may close its side and still wants the answer
+		this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
+	}
+
+	/** @throws Error naming the path: something else is there, or another daemon answers on it */
+	async listen(): Promise<void> {
+		if (existsSync(this.#path)) {
+			if (!lstatSync(this.#path).isSocket()) throw new Error(`UNIX path \`${this.#path}' exists and is no socket`);
+			if (await isAnswered(this.#path)) {
+				throw new Error(`somebody answers on \`${this.#path}', perhaps ctsync already running?`);
+			}
+			unlinkSync(this.#path);
+		}
+		// for root alone, from the first moment on
+		const before = process.umask(0o177);
+		try {
+			await new Promise<void>((resolve, reject) => {
+				this.#server.once("error", (error) =>
+					reject(new Error(`can't open UNIX socket \`${this.#path}': ${error.message}`)),
+				);
+				this.#server.listen(this.#path, resolve);
+			});
+		} finally {
+			process.umask(before);
+		}
+		chmodSync(this.#path, 0o600);
+	}
+
+	/** Cuts off whoever still reads, and removes the path. */
+	close(): void {
+		this.#server.close();
+		for (const socket of this.#clients) socket.destroy();
+	}
+
+	#serve(socket: Socket): void {
+		socket.on("error", () => {
+			this.counters.readErrors++;
+			socket.destroy();
+		});
+		if (this.#clients.size >= CLIENTS_MAX) {
+			socket.destroy();
+			return;
+		}
+		this.#clients.add(socket);
+		socket.on("close", () => this.#clients.delete(socket));
+		socket.setTimeout(IDLE_MAX_MS, () => socket.destroy());
+		let asked = Buffer.alloc(0);
+		socket.on("data", (chunk: Buffer) => {
+			if (asked.length > REQUEST_MAX) return;
+			asked = Buffer.concat([asked, chunk]);
+			const request = parseRequest(asked);
+			if (request.kind === "incomplete") return;
+			asked = Buffer.alloc(REQUEST_MAX + 1);
+			// a commit may take longer than a client may stay silent
+			socket.setTimeout(0);
+			if (request.kind === "bad") {
+				this.counters.unknownRequests++;
+				socket.end(encodeReply({ status: 1, error: request.reason }));
+				return;
+			}
+			void this.#answer(socket, request.op, request.kind === "json");
+		});
+		socket.on("end", () => {
+			if (asked.length <= REQUEST_MAX) socket.end();
+		});
+	}
+
+	async #answer(socket: Socket, op: number, isJson: boolean): Promise<void> {
+		const write: TextSink = (text) => {
+			if (socket.destroyed || socket.write(text) || socket.writableLength < UNREAD_MAX) return undefined;
+			return new Promise((resolve) => {
+				const done = (): void => {
+					socket.off("drain", done);
+					socket.off("close", done);
+					resolve();
+				};
+				socket.on("drain", done);
+				socket.on("close", done);
+			});
+		};
+		let reply: Reply;
+		try {
+			reply = await this.#handler(op, write);
+		} catch (error) {
+			reply = { status: 1, error: (error as Error).message };
+		}
+		if (!socket.destroyed) socket.end(isJson ? encodeReply(reply) : "");
+	}
+}
+
+function isAnswered(path: string): Promise<boolean> {
+	return new Promise((resolve) => {
+		const probe = connect(path);
+		probe.on("connect", () => {
+			probe.destroy();
+			resolve(true);
+		});
+		probe.on("error", () => resolve(false));
+	});
+}

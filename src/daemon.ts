@@ -1,0 +1,208 @@
+// The daemon: builds every part and joins them. The path of an event, from this kernel to the peer's:
+//
+//   netlink/event-listener -> filter -> cache/internal -> sync/outgoing -> channel ~~~~> channel -> sync/ftfw
+//     -> cache/external -> (ctsync -c) -> commit -> kernel
+import { randomBytes } from "node:crypto";
+import type { ExternalCache } from "./cache/external-cache.ts";
+import { newInternalCaches } from "./cache/internal-cache.ts";
+import { DatagramChannel } from "./channel/datagram-channel.ts";
+import { Commit } from "./commit/commit.ts";
+import { CommitWorker } from "./commit/commit-worker.ts";
+import type { Config, ConfigProblem } from "./config/config.ts";
+import { formatProblem } from "./config/problem.ts";
+import { CONNTRACK, type Kind, KINDS } from "./conntrack/kind.ts";
+import { NameTable } from "./conntrack/names.ts";
+import { requestHandler } from "./control/handlers.ts";
+import { ControlServer, newControlCounters } from "./control/server.ts";
+import { ExpectationFilter } from "./filter/expectation-filter.ts";
+import { Filter } from "./filter/filter.ts";
+import { EventListener } from "./netlink/event-listener.ts";
+import { KernelDump } from "./netlink/kernel-dump.ts";
+import { EventRouter } from "./event-router.ts";
+import { Operations } from "./operations.ts";
+import { linkOf, netlinkBuffer, nodeIdOf, ownTraffic, unsupported } from "./setup.ts";
+import { Statistics } from "./stats/statistics.ts";
+import { Ftfw } from "./sync/ftfw.ts";
+import { KernelResync } from "./sync/kernel-resync.ts";
+import { Ticker } from "./sync/ticker.ts";
+import { PlainSeal } from "./sync/wire/seal.ts";
+import { systemClock } from "./system/clock.ts";
+import { LockFile } from "./system/lockfile.ts";
+import { DaemonLog } from "./system/log.ts";
+import { loadNative } from "./system/native.ts";
+
+export interface DaemonOptions {
+	configPath: string;
+	config: Config;
+	warnings: ConfigProblem[];
+	/** Runs behind `-d`: called when the daemon answers on its control socket. */
+	ready?: () => void;
+}
+
+/**
+ * Runs until it is told to stop; the exit status.
+ *
+ * @throws Error with a line for the operator when it cannot start
+ */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+	const { config } = options;
+	const { general } = config;
+	const clock = systemClock;
+	const { fatal, warnings } = unsupported(config);
+	if (fatal.length > 0) throw new Error(fatal.join("\n"));
+	const sync = config.sync!;
+	const linkConfig = sync.links.find((link) => link.isDefault)!;
+	const native = loadNative();
+
+	const cleanup: (() => void | Promise<void>)[] = [];
+	try {
+		const lock = LockFile.take(native, general.lockFile);
+		cleanup.unshift(() => lock.release());
+		const log = new DaemonLog({
+			clock,
+			console: options.ready === undefined,
+			...(general.logFile === false ? {} : { file: general.logFile }),
+			...(general.syslog === false ? {} : { syslog: { facility: general.syslog, native } }),
+		});
+		cleanup.unshift(() => log.close());
+		for (const problem of options.warnings) log.warning(formatProblem(problem));
+		for (const warning of warnings) log.warning(warning);
+
+		// what the parts are made of
+		const names = new NameTable();
+		const hashSeed = randomBytes(4).readInt32LE();
+		const caches = newInternalCaches(hashSeed, general.hashLimit);
+		const internal = [caches.conntracks, caches.expectations] as const;
+		const policy = general.filter ?? {};
+		const own = ownTraffic(sync.links);
+		const filter = new Filter(policy, own);
+		const hasExpectations = sync.expectationSync !== false;
+		const helpers = sync.expectationSync === false ? [] : sync.expectationSync;
+		const expectationFilter = new ExpectationFilter(filter, names, helpers, (master) => {
+			const slot = internal[CONNTRACK].store.find(master);
+			if (slot >= 0) internal[CONNTRACK].store.read(slot, master);
+		});
+		const passes = (kind: Kind, record: Int32Array): boolean =>
+			kind === CONNTRACK ? filter.passes(record) : expectationFilter.passes(record);
+
+		// the dedicated link and the protocol on it
+		const link = linkOf(linkConfig);
+		const channel = new DatagramChannel(native, link);
+		cleanup.unshift(() => channel.close());
+		const ftfw = new Ftfw({
+			node: nodeIdOf(linkConfig, link.device),
+			internal: caches,
+			names,
+			hashSeed,
+			externalLimit: general.hashLimit,
+			datagramMax: channel.datagramMax,
+			credit: channel.credit,
+			seal: new PlainSeal(),
+			sink: (bytes, end) => channel.send(bytes, end),
+			entropy: (size) => randomBytes(size),
+			notice: (text) => log.notice(text),
+		});
+		const ticker = new Ticker(ftfw, clock);
+		cleanup.unshift(() => ticker.stop());
+		const externals = (kind: Kind): readonly ExternalCache[] => ftfw.peers.map((peer) => peer.external[kind]);
+
+		// the way into the kernel
+		const worker = await CommitWorker.start(names, (error) => {
+			statistics.workerFailures++;
+			log.error(`the commit worker has died: ${error.message}`);
+			operations.stop(1);
+		});
+		cleanup.unshift(() => worker.stop());
+		const operations = new Operations({
+			commit: new Commit({
+				worker,
+				internal,
+				externals,
+				clock,
+				windowTracking: sync.tcpWindowTracking,
+				timeout: sync.commitTimeout,
+				pump: () => ticker.pump(),
+				refused: (kind, record, refusal) => operations.refused(kind, record, refusal),
+			}),
+			worker,
+			ftfw,
+			ticker,
+			internal,
+			externals,
+			filter: { policy, own },
+			names,
+			purgeTimeout: sync.purgeTimeout,
+			hasExpectations,
+			resync: new KernelResync({
+				internal,
+				tables: (kind, visit) => (kind === CONNTRACK ? dump.conntracks(visit) : dump.expectations(visit)),
+				passes,
+				clock,
+				pump: () => ticker.pump(),
+			}),
+			clock,
+			log,
+		});
+		ftfw.onPeer = (peer) => {
+			for (const kind of KINDS) operations.commit.share(kind, peer.external[kind]);
+		};
+
+		// the way out of the kernel
+		const buffer = netlinkBuffer(config);
+		const dump = new KernelDump(native, clock, names);
+		cleanup.unshift(() => dump.close());
+		const router = new EventRouter({
+			internal,
+			passes,
+			flushPort: worker.flushPort,
+			clock,
+			changed: () => ticker.pump(),
+			overrun: () => operations.overrun(listener.socket, buffer, general.netlinkOverrunResync),
+		});
+		const listener = new EventListener({
+			native,
+			clock,
+			names,
+			handler: router,
+			expectations: hasExpectations,
+			receiveBuffer: buffer.size,
+			reliable: general.netlinkEventsReliable,
+			// a commit of a million entries must not overrun the socket that listens
+			ignorePorts: [worker.commitPort],
+		});
+		cleanup.unshift(() => listener.close());
+		log.notice("using user-space event filtering");
+		log.notice(`netlink event socket buffer size has been set to ${buffer.size} bytes`);
+
+		const statistics = new Statistics({ internal, externals, ftfw, channel, listener, dump, router, operations, clock });
+		const controlCounters = newControlCounters();
+		const control = new ControlServer(
+			general.unixPath,
+			requestHandler(operations.control((op) => statistics.render(op, controlCounters), internal, externals)),
+			controlCounters,
+		);
+		await control.listen();
+		cleanup.unshift(() => control.close());
+
+		// subscribed already: dump, then tell the peers
+		listener.start();
+		await operations.populate(hasExpectations ? KINDS : [CONNTRACK]);
+		channel.start(
+			(bytes, start, end) => ftfw.receive(bytes, start, end, clock.now()),
+			() => ticker.pump(),
+		);
+		ticker.start();
+		for (const signal of ["SIGINT", "SIGTERM"] as const) {
+			const stop = (): void => operations.stop(0);
+			process.on(signal, stop);
+			cleanup.unshift(() => void process.off(signal, stop));
+		}
+		log.notice("initialization completed");
+		log.notice(options.ready ? "-- starting in daemon mode --" : "-- starting in console mode --");
+		options.ready?.();
+		return await operations.stopped;
+	} finally {
+		for (const step of cleanup) await step();
+	}
+}
+

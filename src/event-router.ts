@@ -1,0 +1,53 @@
+// Kernel events -> internal caches: which count, and what an event that we caused ourselves means.
+import type { InternalCache } from "./cache/internal-cache.ts";
+import { CONNTRACK, EXPECTATION, type Kind } from "./conntrack/kind.ts";
+import type { EventHandler, EventKind } from "./netlink/event-listener.ts";
+import type { Clock } from "./system/clock.ts";
+
+export interface RouterOptions {
+	internal: readonly [InternalCache, InternalCache];
+	passes: (kind: Kind, record: Int32Array) => boolean;
+	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
+	flushPort: number;
+	clock: Clock;
+	/** A batch of events has been applied. */
+	changed: () => void;
+	overrun: () => void;
+}
+
+export class EventRouter implements EventHandler {
+	/** Events that the filter kept out. */
+	filtered = 0;
+	readonly overrun: () => void;
+	readonly batchEnd: () => void;
+	readonly #options: RouterOptions;
+
+	constructor(options: RouterOptions) {
+		this.#options = options;
+		this.overrun = options.overrun;
+		this.batchEnd = options.changed;
+	}
+
+	conntrack(event: EventKind, record: Int32Array, port: number): void {
+		this.#route(CONNTRACK, event, record, port);
+	}
+
+	expectation(event: EventKind, record: Int32Array, port: number): void {
+		this.#route(EXPECTATION, event, record, port);
+	}
+
+	#route(kind: Kind, event: EventKind, record: Int32Array, port: number): void {
+		const { internal, passes, flushPort, clock } = this.#options;
+		const cache = internal[kind];
+		const now = Math.floor(clock.now() / 1000);
+		if (event === "destroy") {
+			const slot = cache.store.find(record);
+			const isHeld = slot >= 0 && cache.store.isLive(slot);
+			if (isHeld && port === flushPort) cache.withdraw(slot);
+			// an entry that is held ends, whatever the filter says of its last state
+			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
+			else this.filtered++;
+		} else if (passes(kind, record)) cache.apply(record, event === "new", now);
+		else this.filtered++;
+	}
+}

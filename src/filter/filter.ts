@@ -1,0 +1,90 @@
+// Which conntracks count: the Filter clauses of the configuration, ANDed, and our own traffic, which never does.
+//
+// Address looks at the original source and at the reply source, which is the real destination. State looks at TCP
+// only; other protocols pass it. (conntrackd.conf(5), clause Filter.)
+import { IPPROTO_TCP, IPPROTO_UDP } from "../conntrack/protocol.ts";
+import { tcpState } from "../conntrack/protoinfo.ts";
+import {
+	type ConntrackRecord,
+	H_REPLY,
+	H_TCP,
+	HAS,
+	ORIG_DST,
+	ORIG_PORTS,
+	ORIG_SRC,
+	PROTOCOLS,
+	REPLY_SRC,
+} from "../conntrack/record.ts";
+import { destinationPort } from "../conntrack/tuple.ts";
+import { type Prefix, PrefixSet } from "./prefix-set.ts";
+
+export interface FilterPolicy {
+	protocol?: { accept: boolean; protocols: readonly number[] };
+	address?: { accept: boolean; rules: readonly Prefix[] };
+	state?: { accept: boolean; tcpStates: readonly number[] };
+}
+
+/** A dedicated link: UDP to this address and port is the replication itself. */
+export interface OwnTraffic {
+	address: Uint8Array;
+	port: number;
+}
+
+export class Filter {
+	readonly #protocols: Uint8Array | undefined;
+	readonly #acceptProtocols: boolean;
+	readonly #addresses: PrefixSet | undefined;
+	readonly #acceptAddresses: boolean;
+	readonly #states: Uint8Array | undefined;
+	readonly #acceptStates: boolean;
+	readonly #own: PrefixSet;
+	readonly #ownPorts: ReadonlySet<number>;
+
+	constructor(policy: FilterPolicy, own: readonly OwnTraffic[]) {
+		this.#protocols = policy.protocol && setOf(policy.protocol.protocols);
+		this.#acceptProtocols = policy.protocol?.accept ?? true;
+		this.#addresses = policy.address && new PrefixSet(policy.address.rules);
+		this.#acceptAddresses = policy.address?.accept ?? true;
+		this.#states = policy.state && setOf(policy.state.tcpStates);
+		this.#acceptStates = policy.state?.accept ?? true;
+		this.#own = new PrefixSet(
+			own.map(({ address }) => ({
+				family: address.length === 16 ? 6 : 4,
+				address,
+				prefixLength: address.length * 8,
+			})),
+		);
+		this.#ownPorts = new Set(own.map(({ port }) => port));
+	}
+
+	/** Whether the conntrack is to be replicated. */
+	passes(record: ConntrackRecord): boolean {
+		const family = record[PROTOCOLS]! & 0xff;
+		const protocol = (record[PROTOCOLS]! >>> 8) & 0xff;
+		if (
+			protocol === IPPROTO_UDP &&
+			this.#ownPorts.has(destinationPort(record[ORIG_PORTS]!)) &&
+			this.#own.has(family, record, ORIG_DST)
+		) {
+			return false;
+		}
+		if (this.#protocols && (this.#protocols[protocol] === 1) !== this.#acceptProtocols) return false;
+		if (this.#addresses) {
+			const isListed =
+				this.#addresses.has(family, record, ORIG_SRC) ||
+				this.#addresses.has(family, record, (record[HAS]! & H_REPLY) !== 0 ? REPLY_SRC : ORIG_DST);
+			if (isListed !== this.#acceptAddresses) return false;
+		}
+		if (this.#states && protocol === IPPROTO_TCP && (record[HAS]! & H_TCP) !== 0) {
+			if ((this.#states[tcpState(record)] === 1) !== this.#acceptStates) return false;
+		}
+		return true;
+	}
+}
+
+function setOf(numbers: readonly number[]): Uint8Array {
+	const set = new Uint8Array(256);
+	for (const number of numbers) set[number] = 1;
+	return set;
+}
+

@@ -1,0 +1,177 @@
+// The command: argv -> client or daemon. A keepalived hook runs several client commands per failover, so that each
+// path loads only what it needs, and never the daemon for a client.
+import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
+import { parseArgv } from "./cli/argv.ts";
+import { formatConsoleLines, type Level } from "./cli/console-line.ts";
+import type { Config, ConfigProblem } from "./config/config.ts";
+
+/** The first that exists is read when no `-C` names another. */
+const DEFAULT_FILES = ["/etc/ctsync/ctsync.conf", "/etc/conntrackd/conntrackd.conf"];
+
+/** Tells the process behind `-d` the descriptor that its parent listens on. */
+const READY_FD = "CTSYNC_READY_FD";
+const READY = "ready\n";
+
+interface Loaded {
+	configPath: string;
+	config: Config;
+	warnings: ConfigProblem[];
+}
+
+const status = run(process.argv.slice(2));
+// a console that went away must not end a daemon, nor make a client print a stack
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
+process.exitCode = await status;
+
+/** @returns the exit status: 0, or 1 for any failure */
+async function run(argv: readonly string[]): Promise<number> {
+	const command = parseArgv(argv);
+	switch (command.kind) {
+		case "version": {
+			const { formatVersion } = await import("./cli/usage.ts");
+			process.stdout.write(formatVersion(version()));
+			return 0;
+		}
+		case "help":
+			await printUsage();
+			return 0;
+		case "error":
+			if (command.showUsage) await printUsage();
+			say("ERROR", command.message);
+			return 1;
+		case "client":
+			if (command.warning !== undefined) say("warning", command.warning);
+			return ask(command.op, command.config);
+		case "daemon":
+			return command.background ? startInBackground(command.config) : runInForeground(command.config);
+	}
+}
+
+async function ask(op: number, file: string | undefined): Promise<number> {
+	const client = import("./control/client.ts"); // loads while the configuration does
+	const loaded = await load(file, say);
+	if (!loaded) return 1;
+	await sayWarnings(loaded.warnings);
+	const { request } = await client;
+	const reply = await request(loaded.config.general.unixPath, op, process.stdout);
+	if (reply.error !== undefined) say("ERROR", reply.error);
+	return reply.status;
+}
+
+/** The daemon itself; as the child of startInBackground it tells its parent how the start went. */
+async function runInForeground(file: string | undefined): Promise<number> {
+	const parent = readyChannel();
+	const complain = async (level: Level, text: string) => {
+		parent?.(text);
+		say(level, text);
+	};
+	const loaded = await load(file, complain);
+	if (!loaded) return 1;
+	const { runDaemon } = await import("./daemon.ts");
+	try {
+		return await runDaemon({ ...loaded, ...(parent && { ready: () => parent(READY) }) });
+	} catch (error) {
+		complain("ERROR", error instanceof Error ? error.message : String(error));
+		return 1;
+	}
+}
+
+/** Starts the same program again, detached, and waits until it is ready or has failed. */
+async function startInBackground(file: string | undefined): Promise<number> {
+	const loaded = await load(file, say);
+	if (!loaded) return 1;
+	await sayWarnings(loaded.warnings);
+	const { spawn } = await import("node:child_process");
+	const { resolve } = await import("node:path");
+	const child = spawn(
+		process.execPath,
+		[...process.execArgv, process.argv[1]!, "-C", resolve(loaded.configPath)],
+		{
+			cwd: "/",
+			detached: true,
+			stdio: ["ignore", "ignore", "ignore", "pipe"],
+			env: { ...process.env, [READY_FD]: "3" },
+		},
+	);
+	const pipe = child.stdio[3] as NodeJS.ReadableStream;
+	const cause = await new Promise<string | undefined>((done) => {
+		let told = "";
+		pipe.on("data", (chunk: Buffer) => {
+			told += chunk.toString();
+			if (told === READY) done(undefined);
+		});
+		child.on("error", (error) => done(`can't start the daemon: ${error.message}`));
+		child.on("close", (code, signal) => {
+			const end = signal ? `signal ${signal}` : `exit status ${code}`;
+			done(told.trim() || `the daemon ended before it was ready (${end}), see its log`);
+		});
+	});
+	if (cause !== undefined) {
+		say("ERROR", cause);
+		return 1;
+	}
+	(pipe as NodeJS.ReadableStream & { destroy(): void }).destroy();
+	child.unref();
+	return 0;
+}
+
+/** Writes to the parent of a process behind `-d`, once; undefined for every other process. */
+function readyChannel(): ((text: string) => void) | undefined {
+	const fd = Number(process.env[READY_FD]);
+	delete process.env[READY_FD];
+	if (!Number.isInteger(fd) || fd < 3) return undefined;
+	let isOpen = true;
+	return (text) => {
+		if (!isOpen) return;
+		isOpen = false;
+		try {
+			writeSync(fd, text);
+			closeSync(fd);
+		} catch {
+			// nobody waits any more
+		}
+	};
+}
+
+async function load(
+	file: string | undefined,
+	complain: (level: Level, text: string) => void,
+): Promise<Loaded | undefined> {
+	const configPath = file ?? DEFAULT_FILES.find((path) => existsSync(path));
+	if (configPath === undefined) {
+		complain("ERROR", `no config file: neither ${DEFAULT_FILES.join(" nor ")} exists`);
+		return undefined;
+	}
+	const [{ loadConfig }, { ConfigError }] = await Promise.all([
+		import("./config/load.ts"),
+		import("./config/problem.ts"),
+	]);
+	try {
+		return { configPath, ...loadConfig(configPath) };
+	} catch (error) {
+		if (!(error instanceof ConfigError)) throw error;
+		complain("ERROR", error.message);
+		return undefined;
+	}
+}
+
+async function sayWarnings(warnings: readonly ConfigProblem[]): Promise<void> {
+	if (warnings.length === 0) return;
+	const { formatProblem } = await import("./config/problem.ts");
+	for (const warning of warnings) say("warning", formatProblem(warning));
+}
+
+function say(level: Level, text: string): void {
+	process.stderr.write(formatConsoleLines(level, text, new Date(), process.pid));
+}
+
+async function printUsage(): Promise<void> {
+	const { formatUsage } = await import("./cli/usage.ts");
+	process.stdout.write(formatUsage(version()));
+}
+
+function version(): string {
+	const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+	return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,174 @@
+// The kernel's conntrack and expectation events, decoded in the order in which they happened.
+//
+// When events are few each is read at once. Under load the socket is read in bursts, a millisecond apart: a reader
+// that wakes up for every event fights the kernel for the queue's lock, and costs the packet path more than itself.
+import type { ExpectationRecord } from "../conntrack/expectation-record.ts";
+import { newExpectationRecord } from "../conntrack/expectation-record.ts";
+import type { NameTable } from "../conntrack/names.ts";
+import { type ConntrackRecord, newConntrackRecord } from "../conntrack/record.ts";
+import type { Clock } from "../system/clock.ts";
+import { EAGAIN, ENOBUFS, type Native } from "../system/native.ts";
+import { WireBuffer } from "./attribute.ts";
+import * as C from "./constants.ts";
+import { ConntrackDecoder } from "./decode-conntrack.ts";
+import { ExpectationDecoder } from "./decode-expectation.ts";
+import { attributesOf, eachMessage, messageFlags, messagePort, messageType } from "./message.ts";
+import { NetlinkSocket } from "./socket.ts";
+
+export type EventKind = "new" | "update" | "destroy";
+
+/** The records are reused: copy what outlives the call. `port` is the netlink port whose request caused the event, 0 for a packet. */
+export interface EventHandler {
+	conntrack(kind: EventKind, record: ConntrackRecord, port: number): void;
+	expectation(kind: EventKind, record: ExpectationRecord, port: number): void;
+	/** Everything that was readable has been handed over. */
+	batchEnd(): void;
+	/** Events were lost; what is delivered from now on is complete again. */
+	overrun(): void;
+}
+
+export interface EventCounters {
+	received: number;
+	unknownType: number;
+	malformed: number;
+	overruns: number;
+}
+
+/** Datagrams per call, and room for one: no event comes near it. */
+const BATCH = 128;
+const STRIDE = 2048;
+/** Datagrams in one go before others have a turn. */
+const TURN_MAX = 16_384;
+/** Read in bursts once a wake-up brings this many events, and until so few come in a millisecond, some times running. */
+const BURST_ENTER = 100;
+const BURST_LEAVE = 50;
+const BURST_LEAVE_AFTER = 20;
+const BURST_MS = 1;
+
+export interface ListenerOptions {
+	native: Native;
+	clock: Clock;
+	names: NameTable;
+	handler: EventHandler;
+	/** Listen to expectations, too. */
+	expectations: boolean;
+	receiveBuffer: number;
+	reliable: boolean;
+	ignorePorts: readonly number[];
+}
+
+export class EventListener {
+	readonly counters: EventCounters = { received: 0, unknownType: 0, malformed: 0, overruns: 0 };
+	readonly socket: NetlinkSocket;
+	readonly #handler: EventHandler;
+	readonly #clock: Clock;
+	readonly #wire = new WireBuffer(BATCH * STRIDE);
+	readonly #lengths = new Int32Array(BATCH);
+	readonly #conntracks: ConntrackDecoder;
+	readonly #expectations: ExpectationDecoder;
+	readonly #conntrack = newConntrackRecord();
+	readonly #expectation = newExpectationRecord();
+	#isBurst = false;
+	#quietBursts = 0;
+	#isClosed = false;
+
+	constructor(options: ListenerOptions) {
+		this.#handler = options.handler;
+		this.#clock = options.clock;
+		this.#conntracks = new ConntrackDecoder(options.names);
+		this.#expectations = new ExpectationDecoder(options.names);
+		const groups = [C.NFNLGRP_CONNTRACK_NEW, C.NFNLGRP_CONNTRACK_UPDATE, C.NFNLGRP_CONNTRACK_DESTROY];
+		if (options.expectations) groups.push(C.NFNLGRP_CONNTRACK_EXP_NEW, C.NFNLGRP_CONNTRACK_EXP_DESTROY);
+		this.socket = new NetlinkSocket(options.native, { ...options, groups });
+	}
+
+	/** Begins to deliver; events since the constructor wait in the socket. */
+	start(): void {
+		this.socket.onReadable(() => this.#readable());
+	}
+
+	/** Delivers what is there now, up to a turn's worth. */
+	drain(): void {
+		this.#read();
+	}
+
+	close(): void {
+		this.#isClosed = true;
+		this.socket.close();
+	}
+
+	#readable(): void {
+		if (this.#isBurst || this.#isClosed) return;
+		if (this.#read() >= BURST_ENTER) {
+			this.#isBurst = true;
+			this.#quietBursts = 0;
+			this.socket.pause();
+			this.#clock.after(BURST_MS, () => this.#burst());
+		}
+	}
+
+	#burst(): void {
+		if (this.#isClosed) return;
+		const count = this.#read();
+		this.#quietBursts = count < BURST_LEAVE ? this.#quietBursts + 1 : 0;
+		if (this.#quietBursts < BURST_LEAVE_AFTER) {
+			this.#clock.after(count >= TURN_MAX ? 0 : BURST_MS, () => this.#burst());
+			return;
+		}
+		this.#isBurst = false;
+		this.socket.resume();
+	}
+
+	/** @returns the number of datagrams read */
+	#read(): number {
+		let total = 0;
+		while (total < TURN_MAX) {
+			const count = this.socket.receive(this.#wire, STRIDE, this.#lengths);
+			if (count === -ENOBUFS) {
+				this.counters.overruns++;
+				this.#handler.overrun();
+				continue;
+			}
+			if (count < 0) {
+				if (count !== -EAGAIN) this.counters.malformed++;
+				break;
+			}
+			for (let i = 0; i < count; i++) this.#datagram(i * STRIDE, this.#lengths[i]!);
+			total += count;
+			if (count < BATCH) break;
+		}
+		if (total > 0) this.#handler.batchEnd();
+		return total;
+	}
+
+	#datagram(start: number, length: number): void {
+		const isWhole = length <= STRIDE && eachMessage(this.#wire, start, start + length, this.#message);
+		if (!isWhole) this.counters.malformed++;
+	}
+
+	readonly #message = (start: number, end: number): void => {
+		const wire = this.#wire;
+		this.counters.received++;
+		const type = messageType(wire, start);
+		const isCreation = (messageFlags(wire, start) & C.NLM_F_CREATE) !== 0;
+		const port = messagePort(wire, start);
+		switch (type) {
+			case (C.NFNL_SUBSYS_CTNETLINK << 8) | C.IPCTNL_MSG_CT_NEW:
+			case (C.NFNL_SUBSYS_CTNETLINK << 8) | C.IPCTNL_MSG_CT_DELETE:
+				if (this.#conntracks.decode(wire, attributesOf(start), end, this.#conntrack)) {
+					const isEnd = (type & 0xff) === C.IPCTNL_MSG_CT_DELETE;
+					this.#handler.conntrack(isEnd ? "destroy" : isCreation ? "new" : "update", this.#conntrack, port);
+				} else this.counters.malformed++;
+				break;
+			case (C.NFNL_SUBSYS_CTNETLINK_EXP << 8) | C.IPCTNL_MSG_EXP_NEW:
+			case (C.NFNL_SUBSYS_CTNETLINK_EXP << 8) | C.IPCTNL_MSG_EXP_DELETE:
+				if (this.#expectations.decode(wire, attributesOf(start), end, this.#expectation)) {
+					const isEnd = (type & 0xff) === C.IPCTNL_MSG_EXP_DELETE;
+					this.#handler.expectation(isEnd ? "destroy" : isCreation ? "new" : "update", this.#expectation, port);
+				} else this.counters.malformed++;
+				break;
+			default:
+				this.counters.unknownType++;
+		}
+	};
+}

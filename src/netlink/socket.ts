@@ -1,0 +1,137 @@
+// An AF_NETLINK socket of the netfilter family: opened, tuned and bound. Moves whole datagrams.
+import {
+	AF_NETLINK,
+	type Native,
+	type Poller,
+	SO_RCVBUF,
+	SO_RCVBUFFORCE,
+	SO_SNDBUFFORCE,
+	SOCK_RAW,
+	SOL_SOCKET,
+} from "../system/native.ts";
+import type { AttributeWriter, WireBuffer } from "./attribute.ts";
+import {
+	NETLINK_ADD_MEMBERSHIP,
+	NETLINK_BROADCAST_ERROR,
+	NETLINK_CAP_ACK,
+	NETLINK_NETFILTER,
+	SOL_NETLINK,
+} from "./constants.ts";
+
+export interface NetlinkOptions {
+	/** NFNLGRP_* to listen to. */
+	groups?: readonly number[];
+	/** Bytes, before the kernel doubles them; forced beyond net.core.rmem_max (needs CAP_NET_ADMIN). */
+	receiveBuffer?: number;
+	sendBuffer?: number;
+	/** Have the kernel try again what could not be delivered (netlink(7), NETLINK_BROADCAST_ERROR). */
+	reliable?: boolean;
+	/** Events caused by these netlink ports are dropped in the kernel. */
+	ignorePorts?: readonly number[];
+}
+
+export class NetlinkSocket {
+	readonly fd: number;
+	/** Our address on netlink; the kernel names it in events that our requests cause. */
+	readonly port: number;
+	readonly #native: Native;
+	#poller: Poller | undefined;
+
+	/** @throws SystemError, for instance EPERM without CAP_NET_ADMIN */
+	constructor(native: Native, options: NetlinkOptions = {}) {
+		this.#native = native;
+		this.fd = native.openSocket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+		try {
+			const address = new Uint8Array(12);
+			new Uint16Array(address.buffer)[0] = AF_NETLINK;
+			// answers to failed requests carry the header only, not the request again
+			native.setOption(this.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+			if (options.receiveBuffer) native.setOption(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer);
+			if (options.sendBuffer) native.setOption(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, options.sendBuffer);
+			if (options.reliable) native.setOption(this.fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, 1);
+			if (options.ignorePorts?.length) native.attachFilter(this.fd, ignorePorts(options.ignorePorts));
+			native.bindSocket(this.fd, address);
+			this.port = native.netlinkPort(this.fd) >>> 0;
+			for (const group of options.groups ?? []) {
+				native.setOption(this.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+			}
+		} catch (error) {
+			native.closeSocket(this.fd);
+			throw error;
+		}
+	}
+
+	/** Bytes of receive buffer, as the kernel accounts them. */
+	get receiveBuffer(): number {
+		return this.#native.getOption(this.fd, SOL_SOCKET, SO_RCVBUF);
+	}
+
+	set receiveBuffer(bytes: number) {
+		this.#native.setOption(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes);
+	}
+
+	/** Drops events of these ports in the kernel from now on. */
+	ignore(ports: readonly number[]): void {
+		this.#native.attachFilter(this.fd, ignorePorts(ports));
+	}
+
+	/** See Native.receive: datagrams read, or -errno (-EAGAIN: nothing there, -ENOBUFS: some were lost). */
+	receive(wire: WireBuffer, stride: number, lengths: Int32Array): number {
+		return this.#native.receive(this.fd, wire.bytes, stride, lengths, null);
+	}
+
+	/** Sends the requests that the writer holds in one call; bytes sent, or -errno. */
+	send(writer: AttributeWriter): number {
+		return this.#native.send(this.fd, writer.wire.bytes, 0, writer.at);
+	}
+
+	/** Calls back whenever there is something to receive; once per socket. */
+	onReadable(callback: () => void): void {
+		this.#poller = this.#native.poll(this.fd, callback);
+	}
+
+	pause(): void {
+		if (this.#poller) this.#native.pollPause(this.#poller);
+	}
+
+	resume(): void {
+		if (this.#poller) this.#native.pollResume(this.#poller);
+	}
+
+	close(): void {
+		if (this.#poller) this.#native.pollClose(this.#poller);
+		this.#poller = undefined;
+		this.#native.closeSocket(this.fd);
+	}
+}
+
+/**
+ * A socket filter that drops messages whose nlmsg_pid is one of the ports, and lets the others through. BPF loads
+ * words big-endian, the header is in host order.
+ */
+function ignorePorts(ports: readonly number[]): Uint8Array {
+	const BPF_LD_W_ABS = 0x20;
+	const BPF_JEQ_K = 0x15;
+	const BPF_RET_K = 0x06;
+	const NLMSG_PID_OFFSET = 12;
+	const program: [code: number, ifTrue: number, ifFalse: number, k: number][] = [
+		[BPF_LD_W_ABS, 0, 0, NLMSG_PID_OFFSET],
+	];
+	const host = new Uint32Array(1);
+	const view = new DataView(host.buffer);
+	ports.forEach((port, i) => {
+		host[0] = port;
+		program.push([BPF_JEQ_K, ports.length - i, 0, view.getUint32(0)]);
+	});
+	program.push([BPF_RET_K, 0, 0, 0xffffffff], [BPF_RET_K, 0, 0, 0]);
+	const bytes = new Uint8Array(program.length * 8);
+	const halves = new Uint16Array(bytes.buffer);
+	const words = new Uint32Array(bytes.buffer);
+	program.forEach(([code, ifTrue, ifFalse, k], i) => {
+		halves[i * 4] = code;
+		bytes[i * 8 + 2] = ifTrue;
+		bytes[i * 8 + 3] = ifFalse;
+		words[i * 2 + 1] = k;
+	});
+	return bytes;
+}

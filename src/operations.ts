@@ -1,0 +1,312 @@
+// What an operator, or a failover script, has the daemon do: commit, flush, resync, bulk, stop.
+import type { ExternalCache } from "./cache/external-cache.ts";
+import type { InternalCache } from "./cache/internal-cache.ts";
+import type { Commit, CommitSummary } from "./commit/commit.ts";
+import type { CommitWorker } from "./commit/commit-worker.ts";
+import type { Refusal } from "./commit/messages.ts";
+import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
+import { CONNTRACK, EXPECTATION, type Kind } from "./conntrack/kind.ts";
+import type { NameTable } from "./conntrack/names.ts";
+import { CONNTRACK_WORDS, newConntrackRecord } from "./conntrack/record.ts";
+import type { DaemonControl } from "./control/handlers.ts";
+import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
+import { errnoText } from "./netlink/error.ts";
+import type { NetlinkSocket } from "./netlink/socket.ts";
+import type { Ftfw } from "./sync/ftfw.ts";
+import type { KernelResync } from "./sync/kernel-resync.ts";
+import type { Ticker } from "./sync/ticker.ts";
+import type { Clock } from "./system/clock.ts";
+import type { Log } from "./system/log.ts";
+
+/** Slots of one slice when a cache is walked. */
+const SLICE_SLOTS = 8192;
+/** Refused entries that are logged one by one; the rest is counted by reason. */
+const REFUSALS_LOGGED = 20;
+/** The first resync after an overrun waits this long, each further one twice as long, milliseconds. */
+const OVERRUN_WAIT_MS = 100;
+const OVERRUN_WAIT_MAX_MS = 5000;
+/** Records per message to the worker. */
+const PURGE_BATCH = 1000;
+
+export interface OperationsOptions {
+	commit: Commit;
+	worker: CommitWorker;
+	ftfw: Ftfw;
+	ticker: Ticker;
+	internal: readonly [InternalCache, InternalCache];
+	externals: (kind: Kind) => readonly ExternalCache[];
+	filter: { policy: FilterPolicy; own: OwnTraffic[] };
+	names: NameTable;
+	/** Seconds. */
+	purgeTimeout: number;
+	hasExpectations: boolean;
+	resync: KernelResync;
+	clock: Clock;
+	log: Log;
+}
+
+export class Operations {
+	readonly commit: Commit;
+	readonly resync: KernelResync;
+	kernelFlushes = 0;
+	/** Resolves with the exit status when the daemon is to stop. */
+	readonly stopped: Promise<number>;
+	stop: (status: number) => void = () => {};
+	readonly #options: OperationsOptions;
+	#cancelPurge: (() => void) | undefined;
+	#overrunWait = OVERRUN_WAIT_MS;
+	#isOverrunPending = false;
+	#hasGrownFully = false;
+	#refusals: { count: Map<string, number>; logged: number } = { count: new Map(), logged: 0 };
+
+	constructor(options: OperationsOptions) {
+		this.#options = options;
+		this.commit = options.commit;
+		this.resync = options.resync;
+		this.stopped = new Promise((resolve) => {
+			this.stop = (status) => {
+				options.log.notice("---- shutdown received ----");
+				this.stop = () => {};
+				this.#cancelPurge?.();
+				resolve(status);
+			};
+		});
+	}
+
+	/** The first dump of the kernel. @throws NetlinkError */
+	async populate(kinds: readonly Kind[]): Promise<void> {
+		await this.resync.run(kinds);
+		this.resync.count = 0;
+	}
+
+	/** The requests of the control socket. */
+	control(
+		statistics: (op: number) => string | undefined,
+		internal: DaemonControl["internal"],
+		externals: DaemonControl["externals"],
+	): DaemonControl {
+		const { clock, log, names, ftfw, hasExpectations, ticker } = this.#options;
+		return {
+			internal,
+			externals,
+			names,
+			clock,
+			hasExpectations,
+			statistics,
+			commit: (kinds) => this.#commit(kinds),
+			flushInternal: () => this.#flushInternal(),
+			flushExternal: () => this.#flushExternal(),
+			flushKernel: (kinds) => this.#flushKernel(kinds),
+			resyncKernel: (kinds) => this.#resyncKernel(kinds),
+			sendBulk: () => {
+				ftfw.bulk(clock.now());
+				ticker.pump();
+			},
+			requestResync: () => {
+				ftfw.requestResync(clock.now());
+				ticker.pump();
+			},
+			resetTimers: () => this.#schedulePurge(),
+			stop: () => this.stop(0),
+			notice: (text) => log.notice(text),
+			unknown: (op) => log.limited("request", `unknown request ${op} on the control socket`),
+		};
+	}
+
+	/** The kernel did not take an entry. */
+	refused(kind: Kind, record: Int32Array, refusal: Refusal): void {
+		const { log, names } = this.#options;
+		const reason = `commit-${refusal.step}: ${reasonOf(kind, refusal)}`;
+		this.#refusals.count.set(reason, (this.#refusals.count.get(reason) ?? 0) + 1);
+		if (this.#refusals.logged++ >= REFUSALS_LOGGED) return;
+		const text =
+			kind === CONNTRACK ? formatConntrack(record, names, { reply: true }) : formatExpectation(record, names);
+		log.error(`${reason}: ${text}`);
+	}
+
+	/** Events were lost: the buffer grows if it may, and the caches are compared with the kernel. */
+	overrun(socket: NetlinkSocket, buffer: { size: number; max: number }, resync: number | false): void {
+		const { clock, log } = this.#options;
+		if (buffer.size * 2 <= buffer.max) {
+			buffer.size *= 2;
+			socket.receiveBuffer = buffer.size;
+			log.notice(`netlink event socket buffer size has been doubled to ${buffer.size} bytes`);
+		} else if (!this.#hasGrownFully) {
+			this.#hasGrownFully = true;
+			log.warning("maximum netlink socket buffer size reached: events were lost, consider NetlinkBufferSizeMaxGrowth");
+		}
+		if (resync === false || this.#isOverrunPending) return;
+		this.#isOverrunPending = true;
+		const wait = this.#overrunWait;
+		this.#overrunWait = Math.min(OVERRUN_WAIT_MAX_MS, wait * 2);
+		clock.after(wait, () => {
+			this.#isOverrunPending = false;
+			void this.#afterOverrun();
+		});
+	}
+
+	async #afterOverrun(): Promise<void> {
+		const { clock, log } = this.#options;
+		log.limited("overrun", "events were lost: resync with the kernel tables");
+		await this.#attempt(() => this.#resync([CONNTRACK, EXPECTATION]));
+		clock.after(10_000, () => {
+			if (!this.#isOverrunPending) this.#overrunWait = OVERRUN_WAIT_MS;
+		});
+	}
+
+	async #commit(kinds: readonly Kind[]): Promise<string | undefined> {
+		const { log } = this.#options;
+		if (this.commit.isRunning) {
+			log.warning("commit already in progress, skipping");
+			return "commit already in progress";
+		}
+		this.#cancelPurge?.();
+		if (kinds.length === 0) return undefined;
+		const what = kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!];
+		log.notice(`committing ${what}`);
+		const left: string[] = [];
+		for (const kind of kinds) {
+			this.#refusals = { count: new Map(), logged: 0 };
+			const summary = await this.commit.run(kind);
+			this.#report(kind, summary);
+			for (const [reason, count] of this.#refusals.count) left.push(`${count} ${NOUN[kind]}: ${reason}`);
+		}
+		return left.length === 0 ? undefined : `not everything could be committed: ${left.join("; ")}`;
+	}
+
+	#report(kind: Kind, summary: CommitSummary): void {
+		const { log } = this.#options;
+		const noun = NOUN[kind];
+		log.notice(`Committed ${summary.created} new ${noun}`);
+		const other: [number, string][] = [
+			[summary.kept, `${noun} were there already`],
+			[summary.updated, `${noun} were there and have been updated`],
+			[summary.replaced, `${noun} of other connections were replaced`],
+			[summary.withoutHelper, `${noun} had to go without their helper, which this kernel does not have`],
+			[summary.expired, `${noun} were over and have not been committed`],
+			[summary.failed, `${noun} can't be committed`],
+		];
+		for (const [count, text] of other) if (count > 0) log.notice(`${count} ${text}`);
+		for (const [reason, count] of this.#refusals.count) log.notice(`  ${count}: ${reason}`);
+		log.notice(`commit has taken ${summary.seconds.toFixed(6)} seconds`);
+	}
+
+	async #flushInternal(): Promise<void> {
+		this.#cancelPurge?.();
+		for (const cache of this.#options.internal) {
+			await this.#walk(cache.store, (slot) => cache.withdraw(slot));
+		}
+	}
+
+	async #flushExternal(): Promise<string | undefined> {
+		this.#cancelPurge?.();
+		if (this.commit.isRunning) {
+			this.#options.log.warning("commit still in progress, external cache not flushed");
+			return "commit still in progress, external cache not flushed";
+		}
+		for (const kind of [CONNTRACK, EXPECTATION] as const) {
+			for (const cache of this.#options.externals(kind)) await this.#walk(cache.store, (slot) => cache.drop(slot));
+		}
+		return undefined;
+	}
+
+	/** Visits every live slot, in slices. */
+	async #walk(
+		store: { readonly end: number; isLive(slot: number): boolean },
+		visit: (slot: number) => void,
+	): Promise<void> {
+		for (let slot = 0; slot < store.end; slot++) {
+			if (store.isLive(slot)) visit(slot);
+			if (slot % SLICE_SLOTS === SLICE_SLOTS - 1) await this.#options.clock.pause();
+		}
+	}
+
+	async #flushKernel(kinds: readonly Kind[]): Promise<void> {
+		const { worker, filter, log } = this.#options;
+		for (const kind of kinds) {
+			log.notice(`flushing kernel ${kind === CONNTRACK ? "conntrack" : "expect"} table`);
+			this.kernelFlushes++;
+			await worker.run({ type: "flush", kind, ...filter });
+		}
+	}
+
+	async #resyncKernel(kinds: readonly Kind[]): Promise<void> {
+		for (const kind of kinds) {
+			this.#options.log.notice(`resync with master ${kind === CONNTRACK ? "conntrack" : "expect"} table`);
+		}
+		await this.#resync(kinds);
+	}
+
+	async #resync(kinds: readonly Kind[]): Promise<void> {
+		await this.resync.run(this.#options.hasExpectations ? kinds : kinds.filter((kind) => kind === CONNTRACK));
+	}
+
+	/** -t: after PurgeTimeout the kernel forgets what a peer has taken over. */
+	#schedulePurge(): void {
+		const { clock, log, purgeTimeout } = this.#options;
+		if (this.#cancelPurge) return;
+		log.notice(`flushing conntrack table in ${purgeTimeout} secs`);
+		const cancel = clock.after(purgeTimeout * 1000, () => {
+			this.#cancelPurge = undefined;
+			void this.#attempt(() => this.#purge());
+		});
+		this.#cancelPurge = () => {
+			cancel();
+			this.#cancelPurge = undefined;
+		};
+	}
+
+	async #purge(): Promise<void> {
+		const { internal, externals, worker, log } = this.#options;
+		const [conntracks] = internal;
+		const record = newConntrackRecord();
+		const batches: Int32Array[][] = [[]];
+		await this.#walk(conntracks.store, (slot) => {
+			conntracks.store.read(slot, record);
+			const isTaken = externals(CONNTRACK).some(({ store }) => {
+				const theirs = store.find(record);
+				return theirs >= 0 && store.isLive(theirs);
+			});
+			if (!isTaken) return;
+			if (batches.at(-1)!.length === PURGE_BATCH) batches.push([]);
+			batches.at(-1)!.push(record.slice());
+		});
+		log.notice("flushing kernel conntrack table (scheduled)");
+		this.kernelFlushes++;
+		for (const batch of batches) {
+			const records = new Int32Array(batch.length * CONNTRACK_WORDS);
+			batch.forEach((one, i) => {
+				records.set(one, i * CONNTRACK_WORDS);
+			});
+			await worker.run({ type: "delete", records });
+		}
+	}
+
+	/** Runs what nobody waits for; a failure is a log line. */
+	async #attempt(action: () => Promise<void>): Promise<void> {
+		try {
+			await action();
+		} catch (error) {
+			this.#options.log.error((error as Error).message);
+		}
+	}
+}
+
+const NOUN = ["entries", "expectations"] as const;
+const COMMIT_WHAT = ["conntrack cache", "expectation cache"] as const;
+const ENOENT = 2;
+const EEXIST = 17;
+const EOPNOTSUPP = 95;
+
+/** The kernel's errno, and what it means here. */
+function reasonOf(kind: Kind, { errno, step }: Refusal): string {
+	const text = errnoText(errno);
+	if (kind === EXPECTATION) {
+		if (errno === ENOENT) return `${text}, its master is not in the kernel`;
+		if (errno === EOPNOTSUPP) return `${text}, its master has no helper`;
+	} else if (step === "create") {
+		if (errno === ENOENT) return `${text}, its master is not in the kernel`;
+		if (errno === EEXIST) return `${text}, its reply tuple belongs to another connection`;
+	}
+	return text;
+}

@@ -1,0 +1,112 @@
+// Counters of the parts -> what the statistics show.
+import type { CacheCounters } from "../cache/cache-counters.ts";
+import type { Channel } from "../channel/channel.ts";
+import type { ControlCounters } from "../control/server.ts";
+import type { EventCounters } from "../netlink/event-listener.ts";
+import type { Ftfw } from "../sync/ftfw.ts";
+import { nodeText } from "../sync/ftfw.ts";
+import { type CacheStats, type LinkStats, makeCacheStats, makeRuntimeStats, type NetworkStats } from "./counters.ts";
+import type { PeerStats, RuntimeStats } from "./counters.ts";
+
+/** A cache: how many entries, and what happened to them. */
+interface Countable {
+	readonly store: { readonly count: number; readonly live: number };
+	readonly counters: CacheCounters;
+}
+
+/** Several caches as one: the external side has one for each peer. */
+export function cacheStats(caches: readonly Countable[]): CacheStats {
+	const stats = makeCacheStats();
+	for (const { store, counters } of caches) {
+		stats.objects += store.count;
+		stats.active += store.live;
+		stats.createOk += counters.created;
+		stats.createFailed += counters.createFailed;
+		stats.createNoSpace += counters.createNoSpace;
+		stats.updateOk += counters.updated;
+		stats.updateFailed += counters.updateFailed;
+		stats.updateNotFound += counters.updateNotFound;
+		stats.destroyOk += counters.destroyed;
+		stats.destroyFailed += counters.destroyFailed;
+		stats.destroyNotFound += counters.destroyNotFound;
+	}
+	return stats;
+}
+
+export function linkStats(channel: Channel): LinkStats {
+	const { counters } = channel;
+	return {
+		type: channel.type,
+		device: channel.device,
+		status: channel.status() as LinkStats["status"],
+		role: "ACTIVE",
+		sentBytes: counters.sentBytes,
+		sentPackets: counters.sentPackets,
+		sentErrors: counters.sendErrors,
+		receivedBytes: counters.receivedBytes,
+		receivedPackets: counters.receivedPackets,
+		receivedErrors: counters.receiveErrors,
+	};
+}
+
+export function networkStats(ftfw: Ftfw, channel: Channel): NetworkStats {
+	const c = ftfw.counters;
+	const stats = {
+		malformed: 0,
+		version: c.badVersion,
+		header: c.badHeader + c.ownNode + c.tooManyPeers + c.unknownEpoch,
+		payload: c.badPayload + c.badChecksum,
+		type: c.badType,
+		truncated: c.truncated + channel.counters.truncated,
+		size: c.badSize,
+		sendMalformed: 0,
+		lost: Math.max(0, c.lost),
+		before: c.replayed,
+	};
+	stats.malformed = stats.version + stats.header + stats.payload + stats.type + stats.truncated + stats.size;
+	return stats;
+}
+
+export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
+	return ftfw.peers.map((peer) => ({
+		node: peer.node,
+		address: nodeText(peer.node),
+		state: peer.isUp && peer.hears ? "up" : peer.isUp ? "handshake" : "down",
+		dirty: ftfw.outgoing.dirty.queue.length,
+		inFlight: ftfw.outgoing.inFlight.count,
+		...(Number.isFinite(peer.heardAt) ? { rxAgeMs: Math.round(now - peer.heardAt) } : {}),
+		held: peer.external[0].store.live + peer.external[1].store.live,
+	}));
+}
+
+export interface RuntimeSources {
+	uptimeSeconds: number;
+	events: EventCounters;
+	filtered: number;
+	dumpMalformed: number;
+	kernelFlushes: number;
+	kernelResyncs: number;
+	/** Bytes. */
+	netlinkBuffer: number;
+	workerFailures: number;
+	control: ControlCounters;
+}
+
+export function runtimeStats(from: RuntimeSources): RuntimeStats {
+	return {
+		...makeRuntimeStats(),
+		uptimeSeconds: from.uptimeSeconds,
+		eventsReceived: from.events.received,
+		eventsFiltered: from.filtered,
+		eventsUnknownType: from.events.unknownType,
+		catchEventFailed: from.events.malformed,
+		dumpUnknownType: from.dumpMalformed,
+		netlinkOverrun: from.events.overruns,
+		kernelFlushes: from.kernelFlushes,
+		kernelResyncs: from.kernelResyncs,
+		netlinkBufferBytes: from.netlinkBuffer,
+		childFailed: from.workerFailures,
+		localReadFailed: from.control.readErrors,
+		localUnknownRequest: from.control.unknownRequests,
+	};
+}

@@ -1,0 +1,123 @@
+// The answers to `-s`: asks the parts for their counters and renders them.
+import type { ExternalCache } from "../cache/external-cache.ts";
+import type { InternalCache } from "../cache/internal-cache.ts";
+import type { Channel } from "../channel/channel.ts";
+import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import { Opcode } from "../control/request.ts";
+import type { ControlCounters } from "../control/server.ts";
+import type { EventCounters } from "../netlink/event-listener.ts";
+import type { Ftfw } from "../sync/ftfw.ts";
+import { IN_FLIGHT_MAX } from "../sync/in-flight.ts";
+import type { Clock } from "../system/clock.ts";
+import { cacheStats, linkStats, networkStats, peerStats, runtimeStats } from "./collect.ts";
+import { makeQueueStats, makeTrafficStats } from "./counters.ts";
+import {
+	renderCaches,
+	renderGeneral,
+	renderLinks,
+	renderNetwork,
+	renderProcesses,
+	renderQueues,
+	renderResendQueue,
+	renderRuntime,
+} from "./render.ts";
+
+/** The parts, as far as they count. */
+export interface StatisticsSources {
+	internal: readonly [InternalCache, InternalCache];
+	externals: (kind: Kind) => readonly ExternalCache[];
+	ftfw: Ftfw;
+	channel: Channel;
+	listener: { readonly counters: EventCounters; readonly socket: { readonly receiveBuffer: number } };
+	dump: { readonly counters: { malformed: number } };
+	router: { readonly filtered: number };
+	operations: { readonly kernelFlushes: number; readonly resync: { readonly count: number } };
+	clock: Clock;
+}
+
+export class Statistics {
+	workerFailures = 0;
+	readonly #from: StatisticsSources;
+	readonly #startedAt: number;
+
+	constructor(from: StatisticsSources) {
+		this.#from = from;
+		this.#startedAt = from.clock.now();
+	}
+
+	/** The text for a statistics opcode; undefined for any other number. */
+	render(op: number, control: ControlCounters): string | undefined {
+		const { ftfw, channel, clock } = this.#from;
+		const links = [linkStats(channel)];
+		switch (op) {
+			case Opcode.stats:
+				return this.#general(CONNTRACK);
+			case Opcode.statsExpect:
+				return this.#general(EXPECTATION);
+			case Opcode.statsNetwork:
+				return renderNetwork(networkStats(ftfw, channel), links, peerStats(ftfw, clock.now()));
+			case Opcode.statsCache:
+				return renderCaches(...this.#sides(CONNTRACK));
+			case Opcode.statsRuntime:
+				return renderRuntime(this.#runtime(control));
+			case Opcode.statsLink:
+				return renderLinks(links);
+			case Opcode.statsQueue:
+				return this.#queues();
+			case Opcode.statsResendQueue:
+				return renderResendQueue([]);
+			case Opcode.statsProcess:
+				return renderProcesses([]);
+			default:
+				return undefined;
+		}
+	}
+
+	#sides(kind: Kind) {
+		const { internal, externals } = this.#from;
+		return [
+			{ kind: "cache", stats: cacheStats([internal[kind]]) },
+			{ kind: "cache", stats: cacheStats(externals(kind)) },
+		] as const;
+	}
+
+	#general(kind: Kind): string {
+		const { ftfw, channel, clock } = this.#from;
+		const [internal, external] = this.#sides(kind);
+		return renderGeneral({
+			internal,
+			external,
+			traffic: makeTrafficStats(),
+			links: [linkStats(channel)],
+			network: networkStats(ftfw, channel),
+			peers: peerStats(ftfw, clock.now()),
+		});
+	}
+
+	#runtime(control: ControlCounters) {
+		const { listener, router, dump, operations, clock } = this.#from;
+		return runtimeStats({
+			uptimeSeconds: Math.floor((clock.now() - this.#startedAt) / 1000),
+			events: listener.counters,
+			filtered: router.filtered,
+			dumpMalformed: dump.counters.malformed,
+			kernelFlushes: operations.kernelFlushes,
+			kernelResyncs: operations.resync.count,
+			// the kernel accounts twice what was asked for (socket(7), SO_RCVBUF)
+			netlinkBuffer: listener.socket.receiveBuffer / 2,
+			workerFailures: this.workerFailures,
+			control,
+		});
+	}
+
+	#queues(): string {
+		const { outgoing } = this.#from.ftfw;
+		const dirty = outgoing.dirty.queue.length + outgoing.bulk.retry.length;
+		const queues = [
+			{ ...makeQueueStats("txqueue", 2 ** 31 - 1), elements: dirty },
+			makeQueueStats("errorq", 0),
+			{ ...makeQueueStats("rsqueue", IN_FLIGHT_MAX), elements: outgoing.inFlight.count },
+		];
+		return renderQueues(dirty, queues);
+	}
+}

@@ -1,0 +1,60 @@
+// Kernel -> internal cache, all of it: at the start, after an overrun, and when the operator asks (-R).
+//
+// The listener is subscribed before the dump is asked for, so nothing falls between the two; an event that comes
+// while the dump is read knows better than the dump. What the dump does not show, and no event has touched, is gone.
+import type { InternalCache } from "../cache/internal-cache.ts";
+import { type Kind, KINDS } from "../conntrack/kind.ts";
+import type { Clock } from "../system/clock.ts";
+
+/** The kernel's tables, by Kind: calls back with each entry; the record is reused. */
+export type KernelTables = (kind: Kind, visit: (record: Int32Array) => void) => Promise<void>;
+
+/** Slots looked at in one go after the dump: well below a millisecond. */
+const SWEEP_SLOTS = 8192;
+
+export interface ResyncOptions {
+	internal: readonly [InternalCache, InternalCache];
+	tables: KernelTables;
+	/** Whether an entry belongs into the internal cache. */
+	passes: (kind: Kind, record: Int32Array) => boolean;
+	clock: Clock;
+	/** Something has become dirty. */
+	pump: () => void;
+}
+
+export class KernelResync {
+	/** Dumps read to their end. */
+	count = 0;
+	readonly #options: ResyncOptions;
+	#last: Promise<void> = Promise.resolve();
+
+	constructor(options: ResyncOptions) {
+		this.#options = options;
+	}
+
+	/** Reads one table, or the other, or both, one after another; a call waits for the one before. */
+	run(kinds: readonly Kind[] = KINDS): Promise<void> {
+		const next = this.#last.then(async () => {
+			for (const kind of kinds) await this.#table(kind);
+			this.count++;
+		});
+		this.#last = next.catch(() => {});
+		return next;
+	}
+
+	async #table(kind: Kind): Promise<void> {
+		const { internal, tables, passes, clock, pump } = this.#options;
+		const cache = internal[kind];
+		const seconds = (): number => Math.floor(clock.now() / 1000);
+		cache.beginResync();
+		await tables(kind, (record) => {
+			if (passes(kind, record)) cache.applyDumped(record, seconds());
+		});
+		for (let at = 0; at >= 0; ) {
+			at = cache.sweepResync(at, SWEEP_SLOTS, seconds());
+			pump();
+			if (at >= 0) await clock.pause();
+		}
+	}
+}
+

@@ -1,0 +1,130 @@
+// The daemon's log: lines as conntrackd writes them, because scripts read them, to the console, a file, and syslog.
+//
+//   [Sat Nov 21 21:23:43 2026] (pid=12853) [notice] text
+import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
+import type { Clock } from "./clock.ts";
+import type { Native } from "./native.ts";
+
+export type Level = "notice" | "warning" | "ERROR";
+
+export interface Log {
+	notice(text: string): void;
+	warning(text: string): void;
+	error(text: string): void;
+	/** Logs at most one line per reason in ten seconds; the next one says how many were left out. */
+	limited(reason: string, text: string): void;
+}
+
+const LIMIT_MS = 10_000;
+/** Severities of syslog(3). */
+const SEVERITY: Readonly<Record<Level, number>> = { ERROR: 3, warning: 4, notice: 5 };
+const FACILITY: Readonly<Record<string, number>> = { daemon: 3, local0: 16, local1: 17, local2: 18, local3: 19, local4: 20, local5: 21, local6: 22, local7: 23 };
+
+export interface LogOptions {
+	clock: Clock;
+	/** Write to stdout (notices) and stderr. */
+	console: boolean;
+	file?: string;
+	syslog?: { facility: string; native: Native };
+}
+
+export class DaemonLog implements Log {
+	readonly #clock: Clock;
+	readonly #console: boolean;
+	readonly #file: number | undefined;
+	readonly #syslog: Syslog | undefined;
+	readonly #limits = new Map<string, { until: number; left: number }>();
+
+	/** @throws when the log file cannot be opened */
+	constructor(options: LogOptions) {
+		this.#clock = options.clock;
+		this.#console = options.console;
+		if (options.file !== undefined) {
+			this.#file = openSync(options.file, "a", 0o600);
+			fchmodSync(this.#file, 0o600);
+		}
+		if (options.syslog) this.#syslog = new Syslog(options.syslog.native, options.syslog.facility);
+	}
+
+	notice(text: string): void {
+		this.#write("notice", text);
+	}
+
+	warning(text: string): void {
+		this.#write("warning", text);
+	}
+
+	error(text: string): void {
+		this.#write("ERROR", text);
+	}
+
+	limited(reason: string, text: string): void {
+		const now = this.#clock.now();
+		const limit = this.#limits.get(reason);
+		if (limit && now < limit.until) {
+			limit.left++;
+			return;
+		}
+		this.#limits.set(reason, { until: now + LIMIT_MS, left: 0 });
+		this.warning(limit?.left ? `${text} (and ${limit.left} more of this kind)` : text);
+	}
+
+	close(): void {
+		if (this.#file !== undefined) closeSync(this.#file);
+		this.#syslog?.close();
+	}
+
+	#write(level: Level, text: string): void {
+		const line = formatLine(this.#clock.wall(), level, text);
+		// a full disk or a closed terminal must not end the daemon
+		if (this.#console) ignoreErrors(() => writeSync(level === "notice" ? 1 : 2, line));
+		if (this.#file !== undefined) ignoreErrors(() => writeSync(this.#file!, line));
+		this.#syslog?.write(this.#clock.wall(), level, text);
+	}
+}
+
+/** A log line with its newline; the client dresses its errors alike. */
+export function formatLine(date: Date, level: Level, text: string): string {
+	return `[${formatDate(date)}] (pid=${process.pid}) [${level}] ${text}\n`;
+}
+
+/** As ctime(3) prints it, without the newline. */
+function formatDate(date: Date): string {
+	const [weekday, month, day, year] = date.toDateString().split(" ");
+	const clock = date.toTimeString().slice(0, 8);
+	return `${weekday} ${month} ${day!.replace(/^0/, " ")} ${clock} ${year}`;
+}
+
+function ignoreErrors(action: () => void): void {
+	try {
+		action();
+	} catch {}
+}
+
+/** Datagrams to /dev/log, as syslog(3) sends them. Lost without a word when nobody listens. */
+class Syslog {
+	readonly #native: Native;
+	readonly #fd: number;
+	readonly #facility: number;
+	readonly #address: Uint8Array;
+
+	constructor(native: Native, facility: string) {
+		const AF_UNIX = 1;
+		const SOCK_DGRAM = 2;
+		this.#native = native;
+		this.#fd = native.openSocket(AF_UNIX, SOCK_DGRAM, 0);
+		this.#facility = FACILITY[facility] ?? FACILITY.daemon!;
+		this.#address = new Uint8Array([...new Uint8Array(new Uint16Array([AF_UNIX]).buffer), ...Buffer.from("/dev/log\0")]);
+	}
+
+	write(date: Date, level: Level, text: string): void {
+		const [, month, day] = date.toDateString().split(" ");
+		const stamp = `${month} ${day!.replace(/^0/, " ")} ${date.toTimeString().slice(0, 8)}`;
+		const bytes = Buffer.from(`<${this.#facility * 8 + SEVERITY[level]}>${stamp} ctsync[${process.pid}]: ${text}`);
+		this.#native.sendMany(this.#fd, bytes, new Int32Array([0, bytes.length]), 1, this.#address);
+	}
+
+	close(): void {
+		this.#native.closeSocket(this.#fd);
+	}
+}
