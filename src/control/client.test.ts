@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { after, test } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { ReplySplitter, request } from "./client.ts";
 import { encodeReply, encodeRequest, Opcode, type Reply } from "./request.ts";
@@ -98,7 +98,7 @@ test("an answer without an end is an error", async () => {
 test("a daemon that hangs up with our request unread is an error", async () => {
 	const path = join(folder, "reset.ctl");
 	const server = createServer({ pauseOnConnect: true }, (socket) => {
-		setImmediate(() => socket.resetAndDestroy());
+		sleep(50).then(() => socket.destroy()); // by then the request is there, unread
 	});
 	await new Promise<void>((resolve) => server.listen(path, resolve));
 	const reply = await request(path, Opcode.stats, new Collector());
@@ -115,17 +115,26 @@ test("no daemon is an error with the path and the cause", async () => {
 	});
 });
 
+/** Takes nothing until it is opened. */
+class Gate extends Writable {
+	bytes = 0;
+	#isOpen = false;
+	#held: (() => void) | undefined;
+	override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+		this.bytes += chunk.length;
+		if (this.#isOpen) done();
+		else this.#held = done;
+	}
+	open(): void {
+		this.#isOpen = true;
+		this.#held?.();
+	}
+}
+
 test("a slow output slows the daemon down", async () => {
 	const total = 64 << 20;
 	let sent = 0;
-	let release: () => void = () => {};
-	const out = new (class extends Writable {
-		bytes = 0;
-		override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-			this.bytes += chunk.length;
-			release = done;
-		}
-	})({ highWaterMark: 1024 });
+	const out = new Gate({ highWaterMark: 1024 });
 	await withServer(
 		(socket) => {
 			const block = Buffer.alloc(65536, "x");
@@ -142,13 +151,8 @@ test("a slow output slows the daemon down", async () => {
 			const reply = request(path, Opcode.dumpInternalCt, out);
 			for (let i = 0; i < 200; i++) await turn();
 			assert.ok(sent < total / 4, `${sent} bytes left the daemon while nobody read`);
-			const drain = setInterval(() => release(), 0);
-			out._write = (chunk: Buffer, _encoding: string, done: () => void) => {
-				out.bytes += chunk.length;
-				done();
-			};
+			out.open();
 			assert.deepEqual(await reply, { status: 0 });
-			clearInterval(drain);
 			assert.equal(out.bytes, total);
 		},
 	);

@@ -5,7 +5,7 @@ import { CREATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import { formatConntrack, formatExpectation } from "../conntrack/format.ts";
 import { formatConntrackXml, formatExpectationXml } from "../conntrack/format-xml.ts";
-import { CONNTRACK, EXPECTATION, type Kind, KINDS } from "../conntrack/kind.ts";
+import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { Clock } from "../system/clock.ts";
 import { Opcode, type Reply } from "./request.ts";
@@ -49,7 +49,8 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 		const stores = daemon.externals(kind).map(({ store }) => store);
 		return dump(daemon, kind, stores, { xml, reply: false }, write);
 	};
-	const commit = async (kinds: readonly Kind[]): Promise<Reply> => failed(await daemon.commit(kindsOf(kinds)));
+	const commit = async (kinds: readonly Kind[]): Promise<Reply> =>
+		failed(await daemon.commit(kindsOf(kinds)));
 
 	return async (op, write) => {
 		switch (op) {
@@ -141,7 +142,9 @@ async function dump(
 	if (kind === EXPECTATION && !daemon.hasExpectations) return DONE;
 	const format = (record: Int32Array): string => {
 		if (kind === EXPECTATION) {
-			return options.xml ? formatExpectationXml(record, daemon.names) : formatExpectation(record, daemon.names);
+			return options.xml
+				? formatExpectationXml(record, daemon.names)
+				: formatExpectation(record, daemon.names);
 		}
 		const { reply } = options;
 		return options.xml

@@ -1,7 +1,7 @@
 // The daemon's end of the control socket. Answers conntrackd's own protocol and that of our client (request.ts).
 import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { encodeReply, parseRequest, type Reply, REQUEST_MAX } from "./request.ts";
+import { encodeReply, parseRequest, REQUEST_MAX, type Reply } from "./request.ts";
 
 /** Where a handler writes its text; a promise that resolves when there is room for more. */
 export type TextSink = (text: string) => Promise<void> | undefined;
@@ -43,7 +43,8 @@ export class ControlServer {
 	/** @throws Error naming the path: something else is there, or another daemon answers on it */
 	async listen(): Promise<void> {
 		if (existsSync(this.#path)) {
-			if (!lstatSync(this.#path).isSocket()) throw new Error(`UNIX path \`${this.#path}' exists and is no socket`);
+			if (!lstatSync(this.#path).isSocket())
+				throw new Error(`UNIX path \`${this.#path}' exists and is no socket`);
 			if (await isAnswered(this.#path)) {
 				throw new Error(`somebody answers on \`${this.#path}', perhaps ctsync already running?`);
 			}

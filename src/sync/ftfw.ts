@@ -47,6 +47,7 @@ export interface FtfwOptions {
 	/** Datagrams that the receive buffer takes in. */
 	credit: number;
 	seal: Seal;
+	/** Takes sealed datagrams. */
 	sink: Sink;
 	/** Random bytes: from the system, or from a test's seed. */
 	entropy: (size: number) => Uint8Array;
@@ -84,7 +85,7 @@ export class Ftfw {
 			names: options.names,
 			datagramMax: options.datagramMax - options.seal.overhead,
 			counters: this.counters,
-			sink: options.sink,
+			sink: (bytes, end) => options.sink(bytes, options.seal.seal(bytes, end)),
 			writeAcks: (writer, now) => this.#writeAcks(writer, now),
 		});
 		conntracks.listener = this.outgoing.listener(0);

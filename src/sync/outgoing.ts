@@ -16,7 +16,7 @@ import { FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
 import { RECORD_MAX, RecordType } from "./wire/record-type.ts";
 
-/** Takes sealed-to-be frames in bytes [0, end); there is room for the seal behind them. Copies what it keeps. */
+/** Takes a frame in bytes [0, end); there is room for a seal behind it. Copies what it keeps. */
 export type Sink = (bytes: Uint8Array, end: number) => void;
 
 /** Sequence numbers behind the highest acknowledged one at which a datagram counts as lost, not as late. */

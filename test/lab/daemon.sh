@@ -87,14 +87,12 @@ daemon_config() {
 	CONF
 }
 
-# Files in conf/ are written for the node 192.168.100.1, which has the other node's cable on eth3 (and on eth4,
-# 192.168.101.1) and the gateway addresses 192.168.0.100 and 192.168.1.100.
+# Files in conf/ are written for the node 192.168.100.1, which has the other node's cable on eth3 and the gateway
+# addresses 192.168.0.100 and 192.168.1.100.
 from_template() {
-	local fw=$1 n=${1#fw} net
-	for net in 100 101; do
-		ip -n "$LAB_ID-$fw" addr add "192.168.$net.$n/24" dev sync0 2>/dev/null
-	done
-	sed -E -e "s/192\\.168\\.(10[01])\\.1\\b/192.168.\\1.own/; s/192\\.168\\.(10[01])\\.2\\b/192.168.\\1.$((3 - n))/; s/\\.own/.$n/" \
+	local fw=$1 n=${1#fw}
+	ip -n "$LAB_ID-$fw" addr add "192.168.100.$n/24" dev sync0 2>/dev/null
+	sed -E -e "s/192\\.168\\.100\\.1\\b/192.168.100.own/; s/192\\.168\\.100\\.2\\b/192.168.100.$((3 - n))/; s/\\.own/.$n/" \
 		-e "s/^(\\s*Interface) .*/\\1 sync0/" \
 		-e "s/192\\.168\\.0\\.100/$LAN_VIP4/; s/192\\.168\\.1\\.100/$WAN_VIP4/" \
 		-e "s/192\\.168\\.0\\.11/10.10.1.$n/; s/192\\.168\\.1\\.11/10.10.2.$n/" \

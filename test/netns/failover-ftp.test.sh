@@ -67,7 +67,8 @@ without() {
 	session pasv "$SERVER4" || return 1
 	fw1_dies
 	# shellcheck disable=SC2086 # none, one or two words
-	[ -z "$3" ] || check "the client command succeeds" ctl fw2 $3
+	[ -z "$3" ] || ctl fw2 $3 >"$LAB_TMP/commit" 2>&1
+	STATUS=$?
 	take_over fw2
 	refute "the kernel of fw2 has no expectation" kernel_expectations fw2 "$PORT"
 	ends
@@ -87,6 +88,7 @@ else
 fi
 
 if without "expectation sync off" Off -c; then
+	equal "the commit succeeds" 0 "$STATUS"
 	check "the control connection goes on" said ftp '^noop ok'
 	check "the announced data connection does not get through" said ftp '^list failed'
 fi
@@ -95,6 +97,8 @@ if without "no commit" On ""; then
 	refute "the announced data connection does not get through" said ftp '^list ok'
 fi
 if without "expectations without their masters" On "-c exp"; then
+	only_ctsync "the commit fails" equal "the commit fails with status 1" 1 "$STATUS"
+	only_ctsync "its message" matches "the message of the commit says why" 'master' "$(cat "$LAB_TMP/commit")"
 	matches "the log of fw2 tells that they were refused" "[1-9][0-9]* expectations can't be committed" "$(daemon_log fw2)"
 	check "the control connection is dead" said ftp '^noop failed'
 fi

@@ -1,0 +1,269 @@
+// Runs the command as a process of its own, from a copy of the compiled files in which the daemon is a stand-in.
+import assert from "node:assert/strict";
+import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { encodeReply, Opcode, parseRequest } from "./control/request.ts";
+
+/** Behaves as the file `behaviour` beside it says, and writes down what it was given. */
+const STAND_IN = `
+import { readFileSync, writeFileSync } from "node:fs";
+const here = (name) => new URL(name, import.meta.url);
+writeFileSync(here("loaded"), "");
+export async function runDaemon({ configPath, config, warnings, ready }) {
+	const given = { configPath, unixPath: config.general.unixPath, warnings: warnings.length, hasReady: ready !== undefined };
+	writeFileSync(here("given.json"), JSON.stringify({ ...given, pid: process.pid, env: process.env.CTSYNC_READY_FD }));
+	switch (readFileSync(here("behaviour"), "utf8")) {
+		case "fail": throw new Error("can't open channel socket: No such device");
+		case "die": process.kill(process.pid, "SIGKILL"); return new Promise(() => {});
+		case "return 1": return 1;
+		case "stay": {
+			ready?.();
+			const timer = setInterval(() => {}, 1000);
+			await new Promise((resolve) => process.once("SIGTERM", resolve));
+			clearInterval(timer);
+			return 0;
+		}
+		default: ready?.(); return 0;
+	}
+}
+`;
+
+const folder = mkdtempSync(join(tmpdir(), "ctsync-main-"));
+const dist = join(folder, "dist");
+const program = join(dist, "main.js");
+const control = join(folder, "ctl");
+const config = join(folder, "a.conf");
+let server: Server;
+let answer = "";
+const asked: number[] = [];
+
+before(async () => {
+	const compiled = dirname(fileURLToPath(import.meta.url));
+	for (const part of ["main.js", "cli", "control", "config", "conntrack"]) {
+		cpSync(join(compiled, part), join(dist, part), { recursive: true });
+	}
+	cpSync(join(compiled, "../package.json"), join(folder, "package.json"));
+	writeFileSync(join(dist, "daemon.js"), STAND_IN);
+	writeFileSync(config, `General {\n\tUNIX {\n\t\tPath ${control}\n\t}\n}\n`);
+	server = createServer((socket) => {
+		socket.on("error", () => {});
+		socket.once("data", (bytes) => {
+			const request = parseRequest(bytes);
+			asked.push(request.kind === "json" ? request.op : -1);
+			socket.end(answer);
+		});
+	});
+	await new Promise<void>((resolve) => server.listen(control, resolve));
+});
+
+after(async () => {
+	await new Promise((resolve) => server.close(resolve));
+	rmSync(folder, { recursive: true });
+});
+
+interface Result {
+	status: number | null;
+	stdout: string;
+	stderr: string;
+}
+
+/** Without blocking this process, which is the server. */
+async function ctsync(...argv: string[]): Promise<Result> {
+	const child = spawn(process.execPath, [program, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+	const result: Result = { status: null, stdout: "", stderr: "" };
+	child.stdout.on("data", (chunk) => {
+		result.stdout += chunk;
+	});
+	child.stderr.on("data", (chunk) => {
+		result.stderr += chunk;
+	});
+	result.status = await new Promise((resolve) => child.on("close", resolve));
+	return result;
+}
+
+const undressed = (text: string): string[] => {
+	const dress = /^\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] \(pid=\d+\) (\[\w+\] .*)$/;
+	return text
+		.split("\n")
+		.slice(0, -1)
+		.map((line) => dress.exec(line)?.[1] ?? `not dressed: ${line}`);
+};
+
+const behave = (behaviour: string): void => {
+	rmSync(join(dist, "given.json"), { force: true });
+	writeFileSync(join(dist, "behaviour"), behaviour);
+};
+const given = () => JSON.parse(readFileSync(join(dist, "given.json"), "utf8"));
+
+test("version and help go to the standard output", async () => {
+	const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+	const shown = await ctsync("-v");
+	assert.match(shown.stdout, new RegExp(`^Connection tracking state replication daemon ctsync v${version}`));
+	assert.equal(shown.status, 0);
+	const help = await ctsync("-h");
+	assert.match(help.stdout, /^Client mode commands:$/m);
+	assert.equal(help.stderr, "");
+	assert.equal(help.status, 0);
+});
+
+test("wrong usage prints usage and error and ends with status 1", async () => {
+	const result = await ctsync("-z");
+	assert.equal(result.stdout, (await ctsync("-h")).stdout);
+	assert.deepEqual(undressed(result.stderr), ["[ERROR] Unknown option: -z"]);
+	assert.equal(result.status, 1);
+	const parameter = await ctsync("-s", "nonsense");
+	assert.equal(parameter.stdout, "");
+	assert.deepEqual(undressed(parameter.stderr), ["[ERROR] unknown parameter `nonsense' for option `-s'"]);
+	assert.equal(parameter.status, 1);
+});
+
+test("a client command prints the daemon's answer", async () => {
+	answer = `line 1\nline 2\n${encodeReply({ status: 0 })}`;
+	asked.length = 0;
+	assert.deepEqual(await ctsync("-C", config, "-e", "exp", "-x"), {
+		status: 0,
+		stdout: "line 1\nline 2\n",
+		stderr: "",
+	});
+	assert.deepEqual(asked, [Opcode.dumpExternalExpectXml]);
+});
+
+test("a command that the daemon refuses ends with status 1 and its reason", async () => {
+	answer = encodeReply({ status: 1, error: "commit already in progress" });
+	const result = await ctsync("-c", "-C", config);
+	assert.equal(result.stdout, "");
+	assert.deepEqual(undressed(result.stderr), ["[ERROR] commit already in progress"]);
+	assert.equal(result.status, 1);
+});
+
+test("a client command never loads the daemon", async () => {
+	rmSync(join(dist, "loaded"), { force: true });
+	answer = encodeReply({ status: 0 });
+	assert.equal((await ctsync("-C", config, "-s")).status, 0);
+	assert.ok(!existsSync(join(dist, "loaded")));
+});
+
+test("a client command without a daemon names the socket", async () => {
+	const lonely = join(folder, "lonely.conf");
+	writeFileSync(lonely, `General { UNIX { Path ${folder}/nobody } }\n`);
+	const result = await ctsync("-C", lonely, "-s");
+	assert.deepEqual(undressed(result.stderr), [
+		`[ERROR] can't connect: is ctsync running? appropriate permissions? (${folder}/nobody: ENOENT)`,
+	]);
+	assert.equal(result.status, 1);
+});
+
+test("a reader that goes away ends a dump quietly", async () => {
+	answer = `${"line\n".repeat(1 << 20)}${encodeReply({ status: 0 })}`;
+	const child = spawn(process.execPath, [program, "-C", config, "-e"], { stdio: ["ignore", "pipe", "pipe"] });
+	let stderr = "";
+	child.stderr.on("data", (chunk) => {
+		stderr += chunk;
+	});
+	child.stdout.once("data", () => child.stdout.destroy());
+	const status = await new Promise((resolve) => child.on("close", resolve));
+	assert.equal(stderr, "");
+	assert.equal(status, 0);
+});
+
+test("a configuration that cannot be read is an error for client and daemon", async () => {
+	behave("ok");
+	for (const argv of [["-s"], ["-d"], []]) {
+		const result = await ctsync("-C", "/nonexistent.conf", ...argv);
+		const lines = undressed(result.stderr);
+		assert.equal(lines.length, 1);
+		assert.match(lines[0]!, /^\[ERROR\] .*`\/nonexistent\.conf'/);
+		assert.equal(result.status, 1);
+	}
+	assert.ok(!existsSync(join(dist, "given.json")), "no daemon was started");
+});
+
+test("each error and warning of a configuration is a line of its own", async () => {
+	const bad = join(folder, "bad.conf");
+	writeFileSync(bad, "General {\n\tNonsense 3\n\tGarbage 4\n}\n");
+	const errors = undressed((await ctsync("-C", bad, "-s")).stderr);
+	assert.equal(errors.length, 2);
+	for (const [i, line] of errors.entries()) assert.ok(line.startsWith(`[ERROR] ${bad}:${i + 2}:2: `), line);
+	const old = join(folder, "old.conf");
+	writeFileSync(old, `General {\n\tUNIX {\n\t\tPath ${control}\n\t\tBacklog 20\n\t}\n}\n`);
+	answer = encodeReply({ status: 0 });
+	const result = await ctsync("-C", old, "-s");
+	const warnings = undressed(result.stderr);
+	assert.equal(warnings.length, 1);
+	assert.ok(warnings[0]!.startsWith(`[warning] ${old}:4:3: `), warnings[0]);
+	assert.equal(result.status, 0);
+});
+
+test("the old word for a link is understood with a warning", async () => {
+	answer = encodeReply({ status: 0 });
+	asked.length = 0;
+	const result = await ctsync("-C", config, "-s", "multicast");
+	assert.deepEqual(undressed(result.stderr), ["[warning] use `link' instead of `multicast' as parameter."]);
+	assert.deepEqual(asked, [Opcode.statsLink]);
+});
+
+test("without a command the daemon runs here and its status is ours", async () => {
+	behave("return 1");
+	assert.deepEqual(await ctsync("-C", config), { status: 1, stdout: "", stderr: "" });
+	const { pid, ...rest } = given();
+	assert.deepEqual(rest, { configPath: config, unixPath: control, warnings: 0, hasReady: false });
+});
+
+test("a daemon that cannot start says why", async () => {
+	behave("fail");
+	const result = await ctsync("-C", config);
+	assert.deepEqual(undressed(result.stderr), ["[ERROR] can't open channel socket: No such device"]);
+	assert.equal(result.status, 1);
+});
+
+/** Waiting for its end also waits for whoever still holds its output: a background daemon must not. */
+function background(...argv: string[]): SpawnSyncReturns<string> {
+	return spawnSync(process.execPath, [program, ...argv, "-d"], {
+		cwd: folder,
+		encoding: "utf8",
+		timeout: 20_000,
+	});
+}
+
+test("-d returns when the daemon is ready and leaves it running in a session of its own", async () => {
+	behave("stay");
+	const result = background("-C", "a.conf");
+	assert.equal(result.stderr, "");
+	assert.equal(result.stdout, "");
+	assert.equal(result.status, 0);
+	const { pid, ...rest } = given();
+	try {
+		assert.deepEqual(rest, { configPath: config, unixPath: control, warnings: 0, hasReady: true });
+		assert.equal(readlinkSync(`/proc/${pid}/cwd`), "/");
+		for (const fd of [0, 1, 2]) assert.equal(readlinkSync(`/proc/${pid}/fd/${fd}`), "/dev/null");
+		const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+		assert.equal(Number(fields[3]), pid, "leads its session");
+	} finally {
+		process.kill(pid, "SIGTERM");
+	}
+	for (let i = 0; i < 200 && existsSync(`/proc/${pid}`); i++) await sleep(20);
+	assert.ok(!existsSync(`/proc/${pid}`), "ends by a signal");
+});
+
+test("-d tells why the daemon could not start", () => {
+	behave("fail");
+	const result = background("-C", config);
+	assert.deepEqual(undressed(result.stderr), ["[ERROR] can't open channel socket: No such device"]);
+	assert.equal(result.status, 1);
+});
+
+test("-d notices a daemon that ends without a word", () => {
+	const ended = (how: string) => [`[ERROR] the daemon ended before it was ready (${how}), see its log`];
+	behave("return 1");
+	assert.deepEqual(undressed(background("-C", config).stderr), ended("exit status 1"));
+	behave("die");
+	const result = background("-C", config);
+	assert.deepEqual(undressed(result.stderr), ended("signal SIGKILL"));
+	assert.equal(result.status, 1);
+});
