@@ -10,15 +10,15 @@ import { Commit } from "./commit/commit.ts";
 import { CommitWorker } from "./commit/commit-worker.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
-import { CONNTRACK, type Kind, KINDS } from "./conntrack/kind.ts";
+import { CONNTRACK, KINDS, type Kind } from "./conntrack/kind.ts";
 import { NameTable } from "./conntrack/names.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
+import { EventRouter } from "./event-router.ts";
 import { ExpectationFilter } from "./filter/expectation-filter.ts";
 import { Filter } from "./filter/filter.ts";
 import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDump } from "./netlink/kernel-dump.ts";
-import { EventRouter } from "./event-router.ts";
 import { Operations } from "./operations.ts";
 import { linkOf, netlinkBuffer, nodeIdOf, ownTraffic, unsupported } from "./setup.ts";
 import { Statistics } from "./stats/statistics.ts";
@@ -174,7 +174,17 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		log.notice("using user-space event filtering");
 		log.notice(`netlink event socket buffer size has been set to ${buffer.size} bytes`);
 
-		const statistics = new Statistics({ internal, externals, ftfw, channel, listener, dump, router, operations, clock });
+		const statistics = new Statistics({
+			internal,
+			externals,
+			ftfw,
+			channel,
+			listener,
+			dump,
+			router,
+			operations,
+			clock,
+		});
 		const controlCounters = newControlCounters();
 		const control = new ControlServer(
 			general.unixPath,
@@ -205,4 +215,3 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		for (const step of cleanup) await step();
 	}
 }
-

@@ -45,7 +45,7 @@ const asked: number[] = [];
 
 before(async () => {
 	const compiled = dirname(fileURLToPath(import.meta.url));
-	for (const part of ["main.js", "cli", "control", "config", "conntrack"]) {
+	for (const part of ["main.js", "cli", "control", "config", "conntrack", "system"]) {
 		cpSync(join(compiled, part), join(dist, part), { recursive: true });
 	}
 	cpSync(join(compiled, "../package.json"), join(folder, "package.json"));

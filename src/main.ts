@@ -2,8 +2,8 @@
 // path loads only what it needs, and never the daemon for a client.
 import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
 import { parseArgv } from "./cli/argv.ts";
-import { formatConsoleLines, type Level } from "./cli/console-line.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
+import type { Level } from "./system/log.ts";
 
 /** The first that exists is read when no `-C` names another. */
 const DEFAULT_FILES = ["/etc/ctsync/ctsync.conf", "/etc/conntrackd/conntrackd.conf"];
@@ -38,10 +38,10 @@ async function run(argv: readonly string[]): Promise<number> {
 			return 0;
 		case "error":
 			if (command.showUsage) await printUsage();
-			say("ERROR", command.message);
+			await say("ERROR", command.message);
 			return 1;
 		case "client":
-			if (command.warning !== undefined) say("warning", command.warning);
+			if (command.warning !== undefined) await say("warning", command.warning);
 			return ask(command.op, command.config);
 		case "daemon":
 			return command.background ? startInBackground(command.config) : runInForeground(command.config);
@@ -55,7 +55,7 @@ async function ask(op: number, file: string | undefined): Promise<number> {
 	await sayWarnings(loaded.warnings);
 	const { request } = await client;
 	const reply = await request(loaded.config.general.unixPath, op, process.stdout);
-	if (reply.error !== undefined) say("ERROR", reply.error);
+	if (reply.error !== undefined) await say("ERROR", reply.error);
 	return reply.status;
 }
 
@@ -64,7 +64,7 @@ async function runInForeground(file: string | undefined): Promise<number> {
 	const parent = readyChannel();
 	const complain = async (level: Level, text: string) => {
 		parent?.(text);
-		say(level, text);
+		await say(level, text);
 	};
 	const loaded = await load(file, complain);
 	if (!loaded) return 1;
@@ -72,7 +72,7 @@ async function runInForeground(file: string | undefined): Promise<number> {
 	try {
 		return await runDaemon({ ...loaded, ...(parent && { ready: () => parent(READY) }) });
 	} catch (error) {
-		complain("ERROR", error instanceof Error ? error.message : String(error));
+		await complain("ERROR", error instanceof Error ? error.message : String(error));
 		return 1;
 	}
 }
@@ -108,7 +108,7 @@ async function startInBackground(file: string | undefined): Promise<number> {
 		});
 	});
 	if (cause !== undefined) {
-		say("ERROR", cause);
+		await say("ERROR", cause);
 		return 1;
 	}
 	(pipe as NodeJS.ReadableStream & { destroy(): void }).destroy();
@@ -136,11 +136,11 @@ function readyChannel(): ((text: string) => void) | undefined {
 
 async function load(
 	file: string | undefined,
-	complain: (level: Level, text: string) => void,
+	complain: (level: Level, text: string) => Promise<void>,
 ): Promise<Loaded | undefined> {
 	const configPath = file ?? DEFAULT_FILES.find((path) => existsSync(path));
 	if (configPath === undefined) {
-		complain("ERROR", `no config file: neither ${DEFAULT_FILES.join(" nor ")} exists`);
+		await complain("ERROR", `no config file: neither ${DEFAULT_FILES.join(" nor ")} exists`);
 		return undefined;
 	}
 	const [{ loadConfig }, { ConfigError }] = await Promise.all([
@@ -151,7 +151,7 @@ async function load(
 		return { configPath, ...loadConfig(configPath) };
 	} catch (error) {
 		if (!(error instanceof ConfigError)) throw error;
-		complain("ERROR", error.message);
+		await complain("ERROR", error.message);
 		return undefined;
 	}
 }
@@ -159,11 +159,16 @@ async function load(
 async function sayWarnings(warnings: readonly ConfigProblem[]): Promise<void> {
 	if (warnings.length === 0) return;
 	const { formatProblem } = await import("./config/problem.ts");
-	for (const warning of warnings) say("warning", formatProblem(warning));
+	for (const warning of warnings) await say("warning", formatProblem(warning));
 }
 
-function say(level: Level, text: string): void {
-	process.stderr.write(formatConsoleLines(level, text, new Date(), process.pid));
+async function say(level: Level, text: string): Promise<void> {
+	const [{ formatLine }, { systemClock }] = await Promise.all([
+		import("./system/log.ts"),
+		import("./system/clock.ts"),
+	]);
+	const date = systemClock.wall();
+	for (const line of text.split("\n")) process.stderr.write(formatLine(date, level, line));
 }
 
 async function printUsage(): Promise<void> {

@@ -133,7 +133,9 @@ export class Operations {
 			log.notice(`netlink event socket buffer size has been doubled to ${buffer.size} bytes`);
 		} else if (!this.#hasGrownFully) {
 			this.#hasGrownFully = true;
-			log.warning("maximum netlink socket buffer size reached: events were lost, consider NetlinkBufferSizeMaxGrowth");
+			log.warning(
+				"maximum netlink socket buffer size reached: events were lost, consider NetlinkBufferSizeMaxGrowth",
+			);
 		}
 		if (resync === false || this.#isOverrunPending) return;
 		this.#isOverrunPending = true;
@@ -205,7 +207,8 @@ export class Operations {
 			return "commit still in progress, external cache not flushed";
 		}
 		for (const kind of [CONNTRACK, EXPECTATION] as const) {
-			for (const cache of this.#options.externals(kind)) await this.#walk(cache.store, (slot) => cache.drop(slot));
+			for (const cache of this.#options.externals(kind))
+				await this.#walk(cache.store, (slot) => cache.drop(slot));
 		}
 		return undefined;
 	}

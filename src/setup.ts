@@ -1,6 +1,6 @@
 // Configuration -> what the parts are opened with. Everything that depends on this host's interfaces is here.
 import { networkInterfaces } from "node:os";
-import { type DatagramLink } from "./channel/datagram-channel.ts";
+import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Config, LinkConfig } from "./config/config.ts";
 import { parseAddress } from "./conntrack/address.ts";
 import type { OwnTraffic } from "./filter/filter.ts";
@@ -16,19 +16,24 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	const fatal: string[] = [];
 	const warnings: string[] = [];
 	const { sync, stats, general } = config;
-	if (!sync && !stats) fatal.push(`${config.file}: neither Sync nor Stats is configured: there is nothing to do`);
+	if (!sync && !stats)
+		fatal.push(`${config.file}: neither Sync nor Stats is configured: there is nothing to do`);
 	if (stats) fatal.push(`${config.file}: the Stats mode is not available in this version`);
 	if (sync?.links.some((link) => link.type === "tcp")) {
 		fatal.push(`${config.file}: the TCP transport is not available in this version: use UDP or Multicast`);
 	}
 	if (sync && sync.mode !== "FTFW") {
-		warnings.push(`Mode ${sync.mode} is not available in this version: replicating reliably, as Mode FTFW does`);
+		warnings.push(
+			`Mode ${sync.mode} is not available in this version: replicating reliably, as Mode FTFW does`,
+		);
 	}
 	if (sync && sync.links.length > 1) {
 		warnings.push("redundant links are not available in this version: using the default link only");
 	}
 	if (sync?.disableExternalCache) {
-		warnings.push("DisableExternalCache is not available in this version: the external cache is kept, commit with -c");
+		warnings.push(
+			"DisableExternalCache is not available in this version: the external cache is kept, commit with -c",
+		);
 	}
 	if (sync?.disableInternalCache) {
 		warnings.push("DisableInternalCache is not available in this version: the internal cache is kept");
@@ -36,7 +41,8 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	if (general.pollSecs !== undefined) {
 		warnings.push("PollSecs is not available in this version: listening to the kernel's events");
 	}
-	if (sync) warnings.push("the dedicated link is not authenticated: whoever reaches it can insert connections");
+	if (sync)
+		warnings.push("the dedicated link is not authenticated: whoever reaches it can insert connections");
 	return { fatal, warnings };
 }
 
@@ -52,7 +58,9 @@ export function linkOf(config: LinkConfig): DatagramLink {
 		...(config.destination === undefined ? {} : { destination: parseAddress(config.destination)! }),
 		port: config.port,
 		device,
-		...(config.interfaceAddress === undefined ? {} : { interfaceAddress: parseAddress(config.interfaceAddress)! }),
+		...(config.interfaceAddress === undefined
+			? {}
+			: { interfaceAddress: parseAddress(config.interfaceAddress)! }),
 		sendBuffer: config.sndSocketBuffer ?? LINK_BUFFER,
 		receiveBuffer: config.rcvSocketBuffer ?? LINK_BUFFER,
 		checksum: config.checksum,
@@ -67,7 +75,9 @@ export function linkOf(config: LinkConfig): DatagramLink {
  */
 export function nodeIdOf(config: LinkConfig, device: string): number {
 	const text =
-		config.type === "multicast" ? (config.interfaceAddress ?? addressOf(device, config.family)) : config.address;
+		config.type === "multicast"
+			? (config.interfaceAddress ?? addressOf(device, config.family))
+			: config.address;
 	if (text === undefined) throw new Error(`interface ${device} has no IPv${config.family} address`);
 	const address = parseAddress(text)!;
 	return address.length === 4 ? u32(address, 0) : crc32c(address, 0, 16);
@@ -85,7 +95,8 @@ export function ownTraffic(links: readonly LinkConfig[]): OwnTraffic[] {
 export function netlinkBuffer({ general }: Config): { size: number; max: number } {
 	const { netlinkBufferSize: size, netlinkBufferSizeMaxGrowth: max } = general;
 	// conntrackd takes no notice of a size without a maximum
-	if (size === undefined || max === undefined || size > max) return { size: NETLINK_BUFFER, max: max ?? NETLINK_BUFFER };
+	if (size === undefined || max === undefined || size > max)
+		return { size: NETLINK_BUFFER, max: max ?? NETLINK_BUFFER };
 	return { size, max };
 }
 

@@ -131,7 +131,11 @@ export class ExternalCache {
 
 	#clear(grave: Grave): void {
 		const { store } = this;
-		if (store.state(grave.slot) !== 0 && !store.isLive(grave.slot) && store.version(grave.slot) === grave.version) {
+		if (
+			store.state(grave.slot) !== 0 &&
+			!store.isLive(grave.slot) &&
+			store.version(grave.slot) === grave.version
+		) {
 			store.remove(grave.slot);
 		}
 	}

@@ -32,7 +32,12 @@ function sample(key: number, variant: number): Int32Array {
 
 test("a packed record comes out as it went in", () => {
 	const store = newStore();
-	for (const [key, variant] of [[1, 0], [2, 1], [3, 0], [6, 7]] as const) {
+	for (const [key, variant] of [
+		[1, 0],
+		[2, 1],
+		[3, 0],
+		[6, 7],
+	] as const) {
 		const slot = store.insert(sample(key, variant), 0);
 		const out = R.newConntrackRecord();
 		store.read(slot, out);

@@ -1,6 +1,7 @@
 // Multicast and UDP links on sockets of our own: forced buffers, bound to their device, batches in both directions.
-import { EAGAIN, IFF_RUNNING, IFF_UP } from "../system/native.ts";
+
 import * as N from "../system/native.ts";
+import { EAGAIN, IFF_RUNNING, IFF_UP } from "../system/native.ts";
 import { hasAddress, socketAddress } from "../system/socket-address.ts";
 import { type Channel, type ChannelCounters, type DatagramHandler, newChannelCounters } from "./channel.ts";
 

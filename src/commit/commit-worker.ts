@@ -2,8 +2,8 @@
 import { Worker } from "node:worker_threads";
 import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
-import type { NameTable } from "../conntrack/names.ts";
 import type { Kind } from "../conntrack/kind.ts";
+import type { NameTable } from "../conntrack/names.ts";
 import type { CommitResult, FromWorker, Refusal, SlabNumber, ToWorker } from "./messages.ts";
 
 /** A job without its number, which the handle gives. */
@@ -65,8 +65,7 @@ export class CommitWorker {
 		if (store.layout instanceof ConntrackLayout) slabs.push(store.layout.ipv6, store.layout.rare);
 		this.#post({ type: "store", store: number, kind, chunks: slabs.map((slab) => slab.chunks) });
 		slabs.forEach((slab, i) => {
-			slab.onChunk = (chunk) =>
-				this.#post({ type: "chunk", store: number, slab: i as SlabNumber, chunk });
+			slab.onChunk = (chunk) => this.#post({ type: "chunk", store: number, slab: i as SlabNumber, chunk });
 		});
 		return number;
 	}
@@ -100,4 +99,3 @@ export class CommitWorker {
 		}
 	}
 }
-

@@ -4,13 +4,14 @@
 // The main thread walks the external caches and takes each entry into the internal one; the worker follows behind
 // its cursor and writes to the kernel. So a DESTROY that the kernel sends for a committed entry always finds it in
 // the internal cache; what the kernel refuses is taken out again.
-import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
-import { EXP_HAS, EXP_TIMEOUT, newExpectationRecord, X_TIMEOUT } from "../conntrack/expectation-record.ts";
+
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
 import { UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
+import { EXP_HAS, EXP_TIMEOUT, newExpectationRecord, X_TIMEOUT } from "../conntrack/expectation-record.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitResult, Refusal } from "./messages.ts";
@@ -64,7 +65,8 @@ export class Commit {
 		this.isRunning = true;
 		try {
 			for (const external of externals) external.touched = new Set();
-			const result = kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations(externals);
+			const result =
+				kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations(externals);
 			return { ...result, seconds: (clock.now() - startedAt) / 1000 };
 		} finally {
 			for (const external of externals) external.touched = undefined;
@@ -189,4 +191,3 @@ export class Commit {
 }
 
 const seconds = (clock: Clock): number => Math.floor(clock.now() / 1000);
-

@@ -4,7 +4,14 @@
 // this kernel does not know costs the helper, not the entry. Entries with a master wait for it: a creation that
 // fails for want of a master is tried again after the others, as long as that brings any further.
 import type { NameTable } from "../conntrack/names.ts";
-import { type ConntrackRecord, H_HELPER, H_MASTER, HAS, newConntrackRecord, TIMEOUT } from "../conntrack/record.ts";
+import {
+	type ConntrackRecord,
+	H_HELPER,
+	H_MASTER,
+	HAS,
+	newConntrackRecord,
+	TIMEOUT,
+} from "../conntrack/record.ts";
 import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder, type CreateOptions } from "../netlink/encode-conntrack.ts";
 import { attributesOf } from "../netlink/message.ts";

@@ -62,7 +62,13 @@ export class ExpectationCommitter {
 			else {
 				this.result.failed++;
 				const step = errno !== 0 && errno !== EEXIST ? "create" : "update";
-				this.refusals.push({ store, slot, errno: errno || late, step, exists: errno === 0 || errno === EEXIST });
+				this.refusals.push({
+					store,
+					slot,
+					errno: errno || late,
+					step,
+					exists: errno === 0 || errno === EEXIST,
+				});
 			}
 		});
 	}

@@ -3,7 +3,7 @@
 import type { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Filter } from "../filter/filter.ts";
-import { AttributeWriter } from "../netlink/attribute.ts";
+import { AttributeWriter, WireBuffer } from "../netlink/attribute.ts";
 import { NLMSG_DONE, NLMSG_ERROR } from "../netlink/constants.ts";
 import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "../netlink/encode-conntrack.ts";
@@ -12,7 +12,6 @@ import { NetlinkError } from "../netlink/error.ts";
 import { attributesOf, eachMessage, messageError, messageType } from "../netlink/message.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { EAGAIN, type Native } from "../system/native.ts";
-import { WireBuffer } from "../netlink/attribute.ts";
 import { RequestSocket } from "./request-socket.ts";
 
 const BATCH = 256;

@@ -44,7 +44,11 @@ export type Joined =
  * Joins the kernel's entry with the one to be committed; both have the same original tuple. The result, in `record`,
  * is never behind the local entry: further TCP state, longer timeout, both sides' SEEN_REPLY and ASSURED.
  */
-export function joinConntrack(local: ConntrackRecord, record: ConntrackRecord, windowTracking: boolean): Joined {
+export function joinConntrack(
+	local: ConntrackRecord,
+	record: ConntrackRecord,
+	windowTracking: boolean,
+): Joined {
 	if (!isSameConnection(local, record)) return "replace";
 	const status = (local[STATUS]! | (record[STATUS]! & IPS_COMMITTABLE)) >>> 0;
 	let differs = status !== local[STATUS]! >>> 0;
@@ -59,7 +63,8 @@ export function joinConntrack(local: ConntrackRecord, record: ConntrackRecord, w
 	if ((local[HAS]! & H_TIMEOUT) !== 0) {
 		record[TIMEOUT] = Math.max(local[TIMEOUT]! >>> 0, record[TIMEOUT]! >>> 0);
 	}
-	if ((record[HAS]! & H_MARK) !== 0 && record[MARK] !== (local[HAS]! & H_MARK ? local[MARK] : 0)) differs = true;
+	if ((record[HAS]! & H_MARK) !== 0 && record[MARK] !== (local[HAS]! & H_MARK ? local[MARK] : 0))
+		differs = true;
 	for (const [bit, at] of [
 		[H_SEQ_ORIG, SEQ_ORIG],
 		[H_SEQ_REPLY, SEQ_REPLY],

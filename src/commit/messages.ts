@@ -1,7 +1,8 @@
 // What the main thread and the commit worker say to each other. Records travel in shared memory; only slot numbers,
 // verdicts and rare whole records travel in messages.
-import type { FilterPolicy, OwnTraffic } from "../filter/filter.ts";
+
 import type { Kind } from "../conntrack/kind.ts";
+import type { FilterPolicy, OwnTraffic } from "../filter/filter.ts";
 
 /** Which of a store's slabs a chunk belongs to: slots, IPv6 addresses, rare attributes. */
 export type SlabNumber = 0 | 1 | 2;
@@ -69,7 +70,14 @@ export interface DeleteJob {
 	records: Int32Array;
 }
 
-export type ToWorker = StoreMessage | ChunkMessage | NamesMessage | CommitJob | AgainJob | FlushJob | DeleteJob;
+export type ToWorker =
+	| StoreMessage
+	| ChunkMessage
+	| NamesMessage
+	| CommitJob
+	| AgainJob
+	| FlushJob
+	| DeleteJob;
 
 /** An entry that the kernel did not take. */
 export interface Refusal {

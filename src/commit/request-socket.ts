@@ -1,11 +1,12 @@
 // Many requests in one call, and their answers: the kernel handles a batch within sendmsg and answers failures
 // only, so that silence up to the end of the batch is success. Blocking calls, for the worker thread.
-import { EAGAIN, type Native } from "../system/native.ts";
+
 import { AttributeWriter, WireBuffer } from "../netlink/attribute.ts";
 import { NLMSG_ERROR } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/error.ts";
 import { eachMessage, messageError, messageSequence, messageType } from "../netlink/message.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
+import { EAGAIN, type Native } from "../system/native.ts";
 
 const STRIDE = 65_536;
 const DATAGRAMS = 16;

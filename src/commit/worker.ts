@@ -1,9 +1,9 @@
 // The commit worker: does what would hold up the event loop. It reads the stores of the main thread, and is the only
 // thread that writes to the kernel.
 import { parentPort, receiveMessageOnPort } from "node:worker_threads";
+import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { Filter } from "../filter/filter.ts";
-import { CONNTRACK } from "../conntrack/kind.ts";
 import { loadNative } from "../system/native.ts";
 import { ConntrackCommitter } from "./conntrack-committer.ts";
 import { ExpectationCommitter } from "./expectation-committer.ts";

@@ -87,4 +87,3 @@ function setOf(numbers: readonly number[]): Uint8Array {
 	for (const number of numbers) set[number] = 1;
 	return set;
 }
-

@@ -24,7 +24,9 @@ export class PrefixSet {
 			const mask = maskWords(prefixLength);
 			const words = new Int32Array(4);
 			new Uint8Array(words.buffer).set(address);
-			let group = this.#groups[family].find((candidate) => candidate.mask.every((word, i) => word === mask[i]));
+			let group = this.#groups[family].find((candidate) =>
+				candidate.mask.every((word, i) => word === mask[i]),
+			);
 			if (!group) {
 				group = { mask, members: new Map() };
 				this.#groups[family].push(group);

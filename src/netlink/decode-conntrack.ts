@@ -181,7 +181,8 @@ export class ConntrackDecoder {
 			if (size < C.NLA_HEADER + 1 || at + size > stop) return -1;
 			const payload = at + C.NLA_HEADER;
 			const inner = wire.halves[(at >> 1) + 1]! & C.NLA_TYPE_MASK;
-			if (inner === C.CTA_PROTOINFO_TCP_STATE) state = wire.bytes[payload]!; // CTA_PROTOINFO_SCTP_STATE too
+			if (inner === C.CTA_PROTOINFO_TCP_STATE)
+				state = wire.bytes[payload]!; // CTA_PROTOINFO_SCTP_STATE too
 			else if (type === C.CTA_PROTOINFO_TCP) {
 				if (inner === C.CTA_PROTOINFO_TCP_WSCALE_ORIGINAL) scaleOrig = wire.bytes[payload]!;
 				else if (inner === C.CTA_PROTOINFO_TCP_WSCALE_REPLY) scaleReply = wire.bytes[payload]!;

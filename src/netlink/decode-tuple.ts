@@ -39,7 +39,14 @@ export class TupleDecoder {
 	 *
 	 * @returns false when an attribute's length lies
 	 */
-	decode(wire: WireBuffer, start: number, end: number, target: Int32Array, src: number, dst: number): boolean {
+	decode(
+		wire: WireBuffer,
+		start: number,
+		end: number,
+		target: Int32Array,
+		src: number,
+		dst: number,
+	): boolean {
 		this.protocols = 0;
 		this.ports = 0;
 		this.zone = 0;
@@ -71,7 +78,14 @@ export class TupleDecoder {
 		return true;
 	}
 
-	#addresses(wire: WireBuffer, start: number, end: number, target: Int32Array, src: number, dst: number): boolean {
+	#addresses(
+		wire: WireBuffer,
+		start: number,
+		end: number,
+		target: Int32Array,
+		src: number,
+		dst: number,
+	): boolean {
 		let at = start;
 		while (at + NLA_HEADER <= end) {
 			const length = wire.halves[at >> 1]!;

@@ -258,7 +258,11 @@ export class ConntrackEncoder {
 			// a state beyond the kernel's last is refused with ERANGE
 			writer.u8(C.CTA_PROTOINFO_TCP_STATE, Math.min(tcpState(record), TCP_CONNTRACK_MAX - 1));
 			// without the WINDOW_SCALE flag in both directions the kernel ignores the scales
-			writer.pair(C.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, (tcpFlagsOrig(record) & TCP_FLAGS_KEPT) | liberal, mask);
+			writer.pair(
+				C.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
+				(tcpFlagsOrig(record) & TCP_FLAGS_KEPT) | liberal,
+				mask,
+			);
 			writer.pair(C.CTA_PROTOINFO_TCP_FLAGS_REPLY, (tcpFlagsReply(record) & TCP_FLAGS_KEPT) | liberal, mask);
 			writer.u8(C.CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, tcpScaleOrig(record));
 			writer.u8(C.CTA_PROTOINFO_TCP_WSCALE_REPLY, tcpScaleReply(record));

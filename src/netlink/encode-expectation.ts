@@ -84,7 +84,10 @@ export class ExpectationEncoder {
 	flush(sequence: number): void {
 		const flags = C.NLM_F_REQUEST | C.NLM_F_ACK;
 		const subsystem = C.NFNL_SUBSYS_CTNETLINK_EXP;
-		endRequest(this.writer, beginRequest(this.writer, subsystem, C.IPCTNL_MSG_EXP_DELETE, flags, sequence, 0));
+		endRequest(
+			this.writer,
+			beginRequest(this.writer, subsystem, C.IPCTNL_MSG_EXP_DELETE, flags, sequence, 0),
+		);
 	}
 
 	#new(record: ExpectationRecord, sequence: number, flags: number, timeout: number): void {

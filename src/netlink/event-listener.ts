@@ -164,7 +164,11 @@ export class EventListener {
 			case (C.NFNL_SUBSYS_CTNETLINK_EXP << 8) | C.IPCTNL_MSG_EXP_DELETE:
 				if (this.#expectations.decode(wire, attributesOf(start), end, this.#expectation)) {
 					const isEnd = (type & 0xff) === C.IPCTNL_MSG_EXP_DELETE;
-					this.#handler.expectation(isEnd ? "destroy" : isCreation ? "new" : "update", this.#expectation, port);
+					this.#handler.expectation(
+						isEnd ? "destroy" : isCreation ? "new" : "update",
+						this.#expectation,
+						port,
+					);
 				} else this.counters.malformed++;
 				break;
 			default:

@@ -5,8 +5,14 @@ import type { ControlCounters } from "../control/server.ts";
 import type { EventCounters } from "../netlink/event-listener.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
 import { nodeText } from "../sync/ftfw.ts";
-import { type CacheStats, type LinkStats, makeCacheStats, makeRuntimeStats, type NetworkStats } from "./counters.ts";
 import type { PeerStats, RuntimeStats } from "./counters.ts";
+import {
+	type CacheStats,
+	type LinkStats,
+	makeCacheStats,
+	makeRuntimeStats,
+	type NetworkStats,
+} from "./counters.ts";
 
 /** A cache: how many entries, and what happened to them. */
 interface Countable {

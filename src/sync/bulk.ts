@@ -11,7 +11,7 @@
 // The walk shares the link with live changes, four to one, and costs no memory: a slot that changes before the
 // cursor comes is sent as a live change, and again by the cursor.
 import type { RecordStore } from "../cache/record-store.ts";
-import { type Kind, KINDS } from "../conntrack/kind.ts";
+import { KINDS, type Kind } from "../conntrack/kind.ts";
 import { type DirtySet, keyOf } from "./dirty-set.ts";
 import type { InFlight } from "./in-flight.ts";
 import { Control, type Peer } from "./peer.ts";

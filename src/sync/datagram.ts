@@ -1,8 +1,9 @@
 // One received datagram, decoded and validated as a whole before any of it is applied.
+
+import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { newConntrackRecord } from "../conntrack/record.ts";
-import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { RECORDS_MAX } from "./in-flight.ts";
 import { RecordDecoder } from "./wire/decode.ts";
 import { MsgpackReader } from "./wire/msgpack.ts";
@@ -102,7 +103,8 @@ export class Datagram {
 	#state(type: number, elements: number): void {
 		const state = this.states[this.stateCount]!;
 		const records = this.#records[this.stateCount++]!;
-		state.kind = type === RecordType.conntrackSet || type === RecordType.conntrackDelete ? CONNTRACK : EXPECTATION;
+		state.kind =
+			type === RecordType.conntrackSet || type === RecordType.conntrackDelete ? CONNTRACK : EXPECTATION;
 		state.isSet = type === RecordType.conntrackSet || type === RecordType.expectationSet;
 		state.record = state.kind === CONNTRACK ? records.conntrack : records.expectation;
 		if (type === RecordType.conntrackSet) this.#decoder.conntrackSet(elements, state.record);

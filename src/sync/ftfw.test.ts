@@ -159,4 +159,3 @@ test(`${SEEDS} random schedules with loss, delay, duplicates, cuts and restarts 
 		assert.deepEqual(sim.differences().slice(0, 5), [], `seed ${seed}: CTSYNC_SEED=${seed}`);
 	}
 });
-

@@ -8,9 +8,17 @@ import { RecordStore } from "../cache/record-store.ts";
 import { KINDS } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { type Ack, BITMAP_MAX, type ControlRecord, Datagram } from "./datagram.ts";
-import { CHALLENGE_SIZE, EPOCH_SIZE, epochTagOf, type Hello, readHello, sameBytes, writeHello } from "./handshake.ts";
+import {
+	CHALLENGE_SIZE,
+	EPOCH_SIZE,
+	epochTagOf,
+	type Hello,
+	readHello,
+	sameBytes,
+	writeHello,
+} from "./handshake.ts";
 import { Outgoing, type Sink } from "./outgoing.ts";
-import { Control, Peer, PEERS_MAX } from "./peer.ts";
+import { Control, PEERS_MAX, Peer } from "./peer.ts";
 import { newSyncCounters, type SyncCounters } from "./sync-counters.ts";
 import { FLAG_ACK, FLAG_HELLO, Frame, type FrameReject } from "./wire/frame.ts";
 import type { MsgpackWriter } from "./wire/msgpack.ts";

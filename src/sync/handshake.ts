@@ -9,8 +9,9 @@
 // The list has an entry for each peer that the sender knows: the tag of the epoch that it has adopted of that peer
 // (0: none), whether it knows that the peer has adopted its own (if not, it wants a HELLO in answer), the challenge
 // it sets, and the peer's own challenge echoed (empty: not heard yet).
-import { MsgpackReader, type MsgpackWriter } from "./wire/msgpack.ts";
+
 import type { Peer } from "./peer.ts";
+import { MsgpackReader, type MsgpackWriter } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
 
 export const PROTOCOL_VERSION = 1;

@@ -3,7 +3,7 @@
 // The listener is subscribed before the dump is asked for, so nothing falls between the two; an event that comes
 // while the dump is read knows better than the dump. What the dump does not show, and no event has touched, is gone.
 import type { InternalCache } from "../cache/internal-cache.ts";
-import { type Kind, KINDS } from "../conntrack/kind.ts";
+import { KINDS, type Kind } from "../conntrack/kind.ts";
 import type { Clock } from "../system/clock.ts";
 
 /** The kernel's tables, by Kind: calls back with each entry; the record is reused. */
@@ -57,4 +57,3 @@ export class KernelResync {
 		}
 	}
 }
-

@@ -386,4 +386,3 @@ const CONTROL_TYPE: Readonly<Record<number, number>> = {
 const controlKey = (peer: Peer, control: number): number => -(peer.bit * 8 + control);
 const controlOf = (key: number): number => -key & 7;
 const isControlOf = (key: number, peer: Peer): boolean => -key >>> 3 === peer.bit;
-

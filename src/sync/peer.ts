@@ -56,7 +56,12 @@ export class Peer {
 	resyncId = 0;
 	resyncServed = 0;
 
-	constructor(node: number, index: number, external: readonly [ExternalCache, ExternalCache], challenge: Uint8Array) {
+	constructor(
+		node: number,
+		index: number,
+		external: readonly [ExternalCache, ExternalCache],
+		challenge: Uint8Array,
+	) {
 		this.node = node;
 		this.bit = 1 << index;
 		this.external = external;

@@ -138,7 +138,8 @@ export class Simulation {
 					}
 				}
 				for (const key of held.keys()) {
-					if (!origin.kernel.has(key)) found.push(`${holder.id} has ${key} of ${origin.id}, which has it not`);
+					if (!origin.kernel.has(key))
+						found.push(`${holder.id} has ${key} of ${origin.id}, which has it not`);
 				}
 			}
 		}

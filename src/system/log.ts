@@ -18,7 +18,17 @@ export interface Log {
 const LIMIT_MS = 10_000;
 /** Severities of syslog(3). */
 const SEVERITY: Readonly<Record<Level, number>> = { ERROR: 3, warning: 4, notice: 5 };
-const FACILITY: Readonly<Record<string, number>> = { daemon: 3, local0: 16, local1: 17, local2: 18, local3: 19, local4: 20, local5: 21, local6: 22, local7: 23 };
+const FACILITY: Readonly<Record<string, number>> = {
+	daemon: 3,
+	local0: 16,
+	local1: 17,
+	local2: 18,
+	local3: 19,
+	local4: 20,
+	local5: 21,
+	local6: 22,
+	local7: 23,
+};
 
 export interface LogOptions {
 	clock: Clock;
@@ -114,13 +124,18 @@ class Syslog {
 		this.#native = native;
 		this.#fd = native.openSocket(AF_UNIX, SOCK_DGRAM, 0);
 		this.#facility = FACILITY[facility] ?? FACILITY.daemon!;
-		this.#address = new Uint8Array([...new Uint8Array(new Uint16Array([AF_UNIX]).buffer), ...Buffer.from("/dev/log\0")]);
+		this.#address = new Uint8Array([
+			...new Uint8Array(new Uint16Array([AF_UNIX]).buffer),
+			...Buffer.from("/dev/log\0"),
+		]);
 	}
 
 	write(date: Date, level: Level, text: string): void {
 		const [, month, day] = date.toDateString().split(" ");
 		const stamp = `${month} ${day!.replace(/^0/, " ")} ${date.toTimeString().slice(0, 8)}`;
-		const bytes = Buffer.from(`<${this.#facility * 8 + SEVERITY[level]}>${stamp} ctsync[${process.pid}]: ${text}`);
+		const bytes = Buffer.from(
+			`<${this.#facility * 8 + SEVERITY[level]}>${stamp} ctsync[${process.pid}]: ${text}`,
+		);
 		this.#native.sendMany(this.#fd, bytes, new Int32Array([0, bytes.length]), 1, this.#address);
 	}
 

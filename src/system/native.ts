@@ -32,17 +32,17 @@ export interface Native {
 	 * Reads up to `lengths.length` datagrams (256 at most) without blocking; datagram i is at `buffer[i * stride]`
 	 * and was `lengths[i]` bytes long (more than stride: it was cut). Returns their number, or -errno.
 	 */
-	receive(fd: number, buffer: Uint8Array, stride: number, lengths: Int32Array, names: Uint8Array | null): number;
+	receive(
+		fd: number,
+		buffer: Uint8Array,
+		stride: number,
+		lengths: Int32Array,
+		names: Uint8Array | null,
+	): number;
 	/** Bytes sent, or -errno. */
 	send(fd: number, buffer: Uint8Array, offset: number, length: number): number;
 	/** `spans` holds pairs (offset, length). Datagrams sent (fewer when the send buffer is full), or -errno. */
-	sendMany(
-		fd: number,
-		buffer: Uint8Array,
-		spans: Int32Array,
-		count: number,
-		destination: Uint8Array,
-	): number;
+	sendMany(fd: number, buffer: Uint8Array, spans: Int32Array, count: number, destination: Uint8Array): number;
 	/** Calls back whenever the descriptor is readable or has an error pending. */
 	poll(fd: number, callback: () => void): Poller;
 	pollPause(poller: Poller): void;

@@ -126,7 +126,8 @@ export class RecordEncoder {
 		w.uint32(record[X.EXP_MASK_PORTS]!);
 		const length = (record[X.EXP_PROTOCOLS]! & 0xff) === AF_INET6 ? 4 : 1;
 		w.binHeader(length * 16);
-		for (const from of [X.EXP_SRC, X.EXP_DST, X.EXP_MASK_SRC, X.EXP_MASK_DST]) this.#raw(record, from, length);
+		for (const from of [X.EXP_SRC, X.EXP_DST, X.EXP_MASK_SRC, X.EXP_MASK_DST])
+			this.#raw(record, from, length);
 	}
 
 	#expectation(record: Int32Array, version: number): void {
