@@ -23,9 +23,21 @@ const fresh = existsSync(target) && statSync(target).mtimeMs > statSync(source).
 if (!fresh) {
 	mkdirSync(dirname(target), { recursive: true });
 	const cc = process.env.CC || "cc";
-	const flags = ["-std=gnu11", "-O2", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"];
+	const flags = [
+		"-std=gnu11",
+		"-O2",
+		"-g",
+		"-fPIC",
+		"-shared",
+		"-Wall",
+		"-Wextra",
+		"-Werror",
+		"-fvisibility=hidden",
+	];
 	try {
-		execFileSync(cc, [...flags, "-DNAPI_VERSION=8", `-I${include}`, source, "-o", target], { stdio: "inherit" });
+		execFileSync(cc, [...flags, "-DNAPI_VERSION=8", `-I${include}`, source, "-o", target], {
+			stdio: "inherit",
+		});
 	} catch (error) {
 		console.error(`build-native: ${cc} failed${error.code === "ENOENT" ? ": no C compiler found" : ""}`);
 		process.exit(1);

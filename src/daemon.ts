@@ -24,6 +24,7 @@ import { linkOf, netlinkBuffer, nodeIdOf, ownTraffic, unsupported } from "./setu
 import { Statistics } from "./stats/statistics.ts";
 import { Ftfw } from "./sync/ftfw.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
+import { REJECTS } from "./sync/sync-counters.ts";
 import { Ticker } from "./sync/ticker.ts";
 import { PlainSeal } from "./sync/wire/seal.ts";
 import { systemClock } from "./system/clock.ts";
@@ -101,6 +102,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			sink: (bytes, end) => channel.send(bytes, end),
 			entropy: (size) => randomBytes(size),
 			notice: (text) => log.notice(text),
+			rejected: (reason) => log.limited(reason, `dropped a datagram ${REJECTS[reason]}`),
 		});
 		const ticker = new Ticker(ftfw, clock);
 		cleanup.unshift(() => ticker.stop());

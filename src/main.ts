@@ -1,6 +1,7 @@
 // The command: argv -> client or daemon. A keepalived hook runs several client commands per failover, so that each
 // path loads only what it needs, and never the daemon for a client.
 import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
+import type { Readable } from "node:stream";
 import { parseArgv } from "./cli/argv.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import type { Level } from "./system/log.ts";
@@ -94,7 +95,7 @@ async function startInBackground(file: string | undefined): Promise<number> {
 			env: { ...process.env, [READY_FD]: "3" },
 		},
 	);
-	const pipe = child.stdio[3] as NodeJS.ReadableStream;
+	const pipe = child.stdio[3] as Readable;
 	const cause = await new Promise<string | undefined>((done) => {
 		let told = "";
 		pipe.on("data", (chunk: Buffer) => {
@@ -111,7 +112,7 @@ async function startInBackground(file: string | undefined): Promise<number> {
 		await say("ERROR", cause);
 		return 1;
 	}
-	(pipe as NodeJS.ReadableStream & { destroy(): void }).destroy();
+	pipe.destroy();
 	child.unref();
 	return 0;
 }

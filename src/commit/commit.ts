@@ -116,7 +116,7 @@ export class Commit {
 		const nowSeconds = seconds(clock);
 		for (const external of externals) {
 			for (let slot = 0; slot < external.store.end; slot++) {
-				if (this.#isAlive(external, slot, nowSeconds)) this.#adoptSlot(EXPECTATION, external, slot);
+				if (this.#isAlive(external, slot)) this.#adoptSlot(EXPECTATION, external, slot);
 			}
 		}
 		this.#options.pump();
@@ -154,16 +154,22 @@ export class Commit {
 		external.store.read(slot, record);
 		const known = internal.store.find(record);
 		if (known >= 0 && internal.store.isLive(known)) return;
+		if (kind === EXPECTATION) record[EXP_TIMEOUT]! -= this.#age(external, slot);
 		internal.apply(record, false, seconds(this.#options.clock));
 	}
 
-	#isAlive(external: ExternalCache, slot: number, nowSeconds: number): boolean {
+	#isAlive(external: ExternalCache, slot: number): boolean {
 		const { store } = external;
 		if (!store.isLive(slot)) return false;
 		const record = this.#records[EXPECTATION];
 		store.read(slot, record);
 		if ((record[EXP_HAS]! & X_TIMEOUT) === 0) return true;
-		return record[EXP_TIMEOUT]! > nowSeconds - store.header(slot, UPDATED);
+		return record[EXP_TIMEOUT]! > this.#age(external, slot);
+	}
+
+	/** Seconds since the peer told of the entry. */
+	#age(external: ExternalCache, slot: number): number {
+		return Math.max(0, seconds(this.#options.clock) - external.store.header(slot, UPDATED));
 	}
 
 	#reports(kind: Kind, externals: readonly ExternalCache[]) {

@@ -25,7 +25,7 @@ export function formatBytes(bytes: Uint8Array): string {
 	}
 	const text = (part: number[]): string => part.map((group) => group.toString(16)).join(":");
 	const isMapped = start === 0 && length === 5 && groups[5] === 0xffff;
-	const isCompatible = start === 0 && length === 6 && bytes[12] !== 0;
+	const isCompatible = start === 0 && length === 6;
 	if (isMapped || isCompatible) {
 		return `::${isMapped ? "ffff:" : ""}${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`;
 	}

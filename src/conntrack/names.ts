@@ -1,6 +1,9 @@
 // Helper and expectation-function names as small numbers, so that a record holds words only.
 
-/** Longest name: NF_CT_HELPER_NAME_LEN is 16 with its zero; `nat-follow-master` is the longest function name. */
+/**
+ * Longest name that is sent to the kernel or taken from a peer: NF_CT_HELPER_NAME_LEN is 16 with its zero, and
+ * `nat-follow-master` is the longest function name.
+ */
 export const NAME_MAX = 31;
 
 /** What a closed table answers for a name that it does not have. */

@@ -19,7 +19,7 @@ import {
 } from "./handshake.ts";
 import { Outgoing, type Sink } from "./outgoing.ts";
 import { Control, PEERS_MAX, Peer } from "./peer.ts";
-import { newSyncCounters, type SyncCounters } from "./sync-counters.ts";
+import { newSyncCounters, type Reject, type SyncCounters } from "./sync-counters.ts";
 import { FLAG_ACK, FLAG_HELLO, Frame, type FrameReject } from "./wire/frame.ts";
 import type { MsgpackWriter } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
@@ -61,6 +61,8 @@ export interface FtfwOptions {
 	entropy: (size: number) => Uint8Array;
 	/** Something that an operator would want to know. */
 	notice: (text: string) => void;
+	/** A datagram was thrown away and counted: worth a log line, not one each. */
+	rejected: (reason: Reject) => void;
 }
 
 export class Ftfw {
@@ -105,13 +107,13 @@ export class Ftfw {
 		const { counters } = this;
 		counters.received++;
 		const frame = this.#frame;
-		const reject = frame.parse(bytes, start, end);
-		if (reject) {
-			this.#count(reject);
+		const fault = frame.parse(bytes, start, end);
+		if (fault) {
+			this.#reject(FRAME_REJECT[fault]);
 			return;
 		}
 		if (frame.sender === this.node) {
-			counters.ownNode++;
+			this.#reject("ownNode");
 			return;
 		}
 		const peer = this.peers.find((candidate) => candidate.node === frame.sender);
@@ -122,7 +124,7 @@ export class Ftfw {
 		}
 		const stop = this.#options.seal.unseal(bytes, start, end);
 		if (stop < 0) {
-			counters.badChecksum++;
+			this.#reject("badChecksum");
 			return;
 		}
 		if ((frame.flags & FLAG_HELLO) !== 0) this.#hello(peer, bytes, start, stop, now);
@@ -185,12 +187,12 @@ export class Ftfw {
 		const { counters } = this;
 		const hello = readHello(bytes, start + 24, stop, this.node);
 		if (!hello || epochTagOf(hello.epoch) !== this.#frame.epochTag) {
-			counters.badPayload++;
+			this.#reject("badPayload");
 			return;
 		}
 		const peer = known ?? this.#meet(this.#frame.sender);
 		if (!peer) {
-			counters.tooManyPeers++;
+			this.#reject("tooManyPeers");
 			return;
 		}
 		const isAdopted = peer.epoch !== undefined && sameBytes(peer.epoch, hello.epoch);
@@ -250,9 +252,7 @@ export class Ftfw {
 		const datagram = this.#datagram;
 		const fault = datagram.decode(bytes, start + 24, stop);
 		if (fault) {
-			if (fault === "type") counters.badType++;
-			else if (fault === "truncated") counters.truncated++;
-			else counters.badPayload++;
+			this.#reject(PAYLOAD_REJECT[fault]);
 			return;
 		}
 		this.#heard(peer, now);
@@ -394,12 +394,21 @@ export class Ftfw {
 		return peer;
 	}
 
-	#count(reject: FrameReject): void {
-		if (reject === "short") this.counters.badSize++;
-		else if (reject === "version") this.counters.badVersion++;
-		else this.counters.badHeader++;
+	/** Counts a datagram of which nothing was applied. */
+	#reject(reason: Reject): void {
+		this.counters[reason]++;
+		this.#options.rejected(reason);
 	}
 }
+
+const FRAME_REJECT: Readonly<Record<FrameReject, Reject>> = {
+	short: "badSize",
+	version: "badVersion",
+	suite: "badHeader",
+	flags: "badHeader",
+	sequence: "badHeader",
+};
+const PAYLOAD_REJECT = { type: "badType", truncated: "truncated", payload: "badPayload" } as const;
 
 /** A node id as the IPv4 address that it usually comes from. */
 export function nodeText(node: number): string {

@@ -4,7 +4,9 @@
 // again: those of its keys that have not changed since become dirty again. Nothing is queued but slot numbers, so
 // nothing has to be thrown away, however slow a peer is.
 import type { ChangeListener, InternalCache } from "../cache/internal-cache.ts";
-import type { Kind } from "../conntrack/kind.ts";
+import { UPDATED } from "../cache/record-layout.ts";
+import { EXP_TIMEOUT } from "../conntrack/expectation-record.ts";
+import { EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { Bulk } from "./bulk.ts";
 import { DirtySet, kindOf, slotOf } from "./dirty-set.ts";
@@ -190,8 +192,8 @@ export class Outgoing {
 		let peers = this.#controls(writer);
 		for (let turn = 1; this.inFlight.building < RECORDS_MAX; turn++) {
 			const isBulkTurn = turn % (LIVE_PER_BULK + 1) === 0;
-			const first = isBulkTurn ? this.#bulkRecord(writer) : this.#liveRecord(writer);
-			const sent = first || (isBulkTurn ? this.#liveRecord(writer) : this.#bulkRecord(writer));
+			const first = isBulkTurn ? this.#bulkRecord(writer, now) : this.#liveRecord(writer, now);
+			const sent = first || (isBulkTurn ? this.#liveRecord(writer, now) : this.#bulkRecord(writer, now));
 			if (sent === 0 || sent === FULL) break;
 			peers |= sent;
 		}
@@ -202,11 +204,11 @@ export class Outgoing {
 	}
 
 	/** @returns the peers that the record is for, 0 if there is none, FULL if it does not fit any more */
-	#liveRecord(writer: MsgpackWriter): number {
+	#liveRecord(writer: MsgpackWriter, now: number): number {
 		const { queue } = this.dirty;
 		while (queue.length > 0) {
 			const key = queue.peek();
-			const sent = this.#record(writer, key, 0);
+			const sent = this.#record(writer, key, 0, now);
 			if (sent === FULL) return FULL;
 			this.dirty.shift();
 			if (sent !== 0) return sent;
@@ -214,16 +216,16 @@ export class Outgoing {
 		return 0;
 	}
 
-	#bulkRecord(writer: MsgpackWriter): number {
+	#bulkRecord(writer: MsgpackWriter, now: number): number {
 		const { retry } = this.bulk;
 		while (retry.length > 0) {
-			const sent = this.#record(writer, retry.peek(), 0);
+			const sent = this.#record(writer, retry.peek(), 0, now);
 			if (sent === FULL) return FULL;
 			retry.shift();
 			if (sent !== 0) return sent;
 		}
 		for (let key = this.bulk.next(this.#peers); key >= 0; key = this.bulk.next(this.#peers)) {
-			const sent = this.#record(writer, key, this.bulk.walkers);
+			const sent = this.#record(writer, key, this.bulk.walkers, now);
 			if (sent === FULL) return FULL;
 			this.bulk.advance();
 			if (sent !== 0) return sent;
@@ -232,7 +234,7 @@ export class Outgoing {
 	}
 
 	/** Writes the slot's present state for whoever is dirty, and for `others`. */
-	#record(writer: MsgpackWriter, key: number, others: number): number {
+	#record(writer: MsgpackWriter, key: number, others: number, now: number): number {
 		const kind = kindOf(key);
 		const slot = slotOf(key);
 		const cache = this.#options.caches[kind];
@@ -247,6 +249,11 @@ export class Outgoing {
 		const version = store.version(slot);
 		const start = writer.at;
 		store.read(slot, record);
+		if (kind === EXPECTATION) {
+			// an expectation's time runs out whether or not anything happens: what is told is what is left
+			const age = Math.floor(now / 1000) - store.header(slot, UPDATED);
+			record[EXP_TIMEOUT] = Math.max(0, record[EXP_TIMEOUT]! - Math.max(0, age));
+		}
 		if (store.isLive(slot)) this.#encoder.set(kind, record, version);
 		else this.#encoder.delete(kind, record, version);
 		if (writer.at > this.#options.datagramMax) {

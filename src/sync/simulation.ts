@@ -92,6 +92,7 @@ export class Simulation {
 			seal: new PlainSeal(),
 			sink: (bytes, end) => this.#send(node, bytes, end),
 			entropy: (size) => Uint8Array.from({ length: size }, () => this.random.below(256)),
+			rejected: () => {},
 			notice: (text) => this.notices.push(`${this.now} node ${node.id}: ${text}`),
 		});
 		for (const [key, value] of node.kernel) this.#apply(node, key, value);

@@ -1,6 +1,20 @@
 // What the protocol counts: plain numbers, rendered elsewhere. Every reason for which a datagram is thrown away has
 // a counter of its own.
 
+/** The counters of datagrams that were thrown away, and what a log line says of it. */
+export const REJECTS = {
+	badSize: "shorter than a header",
+	badVersion: "not of this protocol, or of another version of it",
+	badHeader: "with a header that nobody sends",
+	badChecksum: "with a wrong checksum",
+	badType: "with a record of unknown type",
+	badPayload: "with a malformed record",
+	truncated: "that ends in the middle of a record",
+	ownNode: "from my own node id: do two nodes have the same address?",
+	tooManyPeers: "from one node more than the sixteen that a cluster may have",
+} as const;
+export type Reject = keyof typeof REJECTS;
+
 export interface SyncCounters {
 	/** Datagrams and records, after sealing and before it. */
 	sent: number;
@@ -30,12 +44,8 @@ export interface SyncCounters {
 	ownNode: number;
 	/** More than sixteen nodes. */
 	tooManyPeers: number;
-	/** From an address that may not speak. */
-	foreign: number;
-	sendErrors: number;
 	bulksSent: number;
 	bulksReceived: number;
-	resyncsRequested: number;
 }
 
 export function newSyncCounters(): SyncCounters {
@@ -57,10 +67,7 @@ export function newSyncCounters(): SyncCounters {
 		unknownEpoch: 0,
 		ownNode: 0,
 		tooManyPeers: 0,
-		foreign: 0,
-		sendErrors: 0,
 		bulksSent: 0,
 		bulksReceived: 0,
-		resyncsRequested: 0,
 	};
 }

@@ -26,7 +26,7 @@ export const FLAG_ACK = 0x02;
 export const FLAGS_KNOWN = FLAG_HELLO | FLAG_ACK;
 
 /** Why a datagram is not even looked into. */
-export type FrameReject = "short" | "version" | "suite" | "flags" | "sequence" | "checksum";
+export type FrameReject = "short" | "version" | "suite" | "flags" | "sequence";
 
 /** Header fields of the last `parse`. */
 export class Frame {
