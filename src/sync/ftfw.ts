@@ -184,7 +184,6 @@ export class Ftfw {
 	}
 
 	#hello(known: Peer | undefined, bytes: Uint8Array, start: number, stop: number, now: number): void {
-		const { counters } = this;
 		const hello = readHello(bytes, start + 24, stop, this.node);
 		if (!hello || epochTagOf(hello.epoch) !== this.#frame.epochTag) {
 			this.#reject("badPayload");
