@@ -57,13 +57,13 @@ export class DatagramChannel implements Channel {
 	#batchEnd: () => void = () => {};
 	#isClosed = false;
 
-	/** @throws SystemError naming the call: ENODEV for an unknown device, EADDRINUSE, EADDRNOTAVAIL ... */
+	/** @throws Error with a line for the operator: no such interface, address in use or not ours ... */
 	constructor(native: N.Native, link: DatagramLink) {
 		this.#native = native;
 		this.#link = link;
 		this.type = link.type === "multicast" ? "multicast" : "UDP";
 		this.device = link.device;
-		const [index, mtu] = native.interfaceInfo(link.device);
+		const [index, mtu] = interfaceInfo(native, link.device);
 		const length = link.address.length as 4 | 16;
 		this.datagramMax = Math.min(mtu - HEADERS[length], DATAGRAM_MAX);
 		this.#received = new Uint8Array(BATCH * DATAGRAM_MAX);
@@ -74,7 +74,7 @@ export class DatagramChannel implements Channel {
 			this.#tune(index, length);
 		} catch (error) {
 			native.closeSocket(this.#fd);
-			throw error;
+			throw N.explain(`cannot open the ${this.type} link on ${link.device}, port ${link.port}`, error);
 		}
 		const buffer = native.getOption(this.#fd, N.SOL_SOCKET, N.SO_RCVBUF);
 		// half of it stays free for what is on its way while the sender learns that there is no room
@@ -178,5 +178,13 @@ export class DatagramChannel implements Channel {
 		for (let i = 0; i < Math.max(0, sent); i++) counters.sentBytes += this.#spans[i * 2 + 1]!;
 		counters.sentPackets += Math.max(0, sent);
 		counters.sendErrors += count - Math.max(0, sent);
+	}
+}
+
+function interfaceInfo(native: N.Native, device: string): [index: number, mtu: number, flags: number] {
+	try {
+		return native.interfaceInfo(device);
+	} catch (error) {
+		throw N.explain(`cannot open the dedicated link: interface ${device}`, error);
 	}
 }

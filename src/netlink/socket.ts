@@ -1,6 +1,7 @@
 // An AF_NETLINK socket of the netfilter family: opened, tuned and bound. Moves whole datagrams.
 import {
 	AF_NETLINK,
+	explain,
 	type Native,
 	type Poller,
 	SO_RCVBUF,
@@ -37,7 +38,7 @@ export class NetlinkSocket {
 	readonly #native: Native;
 	#poller: Poller | undefined;
 
-	/** @throws SystemError, for instance EPERM without CAP_NET_ADMIN */
+	/** @throws Error with a line for the operator, for instance without CAP_NET_ADMIN */
 	constructor(native: Native, options: NetlinkOptions = {}) {
 		this.#native = native;
 		this.fd = native.openSocket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
@@ -57,7 +58,7 @@ export class NetlinkSocket {
 			}
 		} catch (error) {
 			native.closeSocket(this.fd);
-			throw error;
+			throw explain("cannot open netlink socket", error);
 		}
 	}
 

@@ -50,6 +50,15 @@ export interface Native {
 	pollClose(poller: Poller): void;
 }
 
+/**
+ * A system error as an operator needs it: what was attempted, what the system answered, and what helps.
+ */
+export function explain(attempt: string, error: unknown): Error {
+	const { code, message } = error as SystemError;
+	const hint = code === "EPERM" || code === "EACCES" ? " (ctsync needs CAP_NET_ADMIN: run it as root)" : "";
+	return new Error(`${attempt}: ${message}${hint}`, { cause: error });
+}
+
 /** Bytes of one source address in the `names` buffer of `receive`: sizeof(struct sockaddr_in6). */
 export const NAME_SIZE = 28;
 
