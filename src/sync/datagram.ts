@@ -4,6 +4,7 @@ import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { newConntrackRecord } from "../conntrack/record.ts";
+import { BITMAP_SIZE } from "./acknowledgement.ts";
 import { RECORDS_MAX } from "./in-flight.ts";
 import { RecordDecoder } from "./wire/decode.ts";
 import { MsgpackReader } from "./wire/msgpack.ts";
@@ -37,8 +38,6 @@ export interface ControlRecord {
 /** Acknowledgements and control records of one datagram: one for each of sixteen peers, and some to spare. */
 const OTHERS_MAX = 64;
 const NODE_MAX = 0xffffffff;
-/** Bytes of an acknowledgement's bitmap. */
-export const BITMAP_MAX = 64;
 
 export class Datagram {
 	/** The first `stateCount` are those of this datagram. */
@@ -121,7 +120,7 @@ export class Datagram {
 			epochTag: reader.uint(NODE_MAX),
 			highest: reader.uint(Number.MAX_SAFE_INTEGER),
 			credit: reader.uint(0xffff),
-			bitmapAt: reader.binUpTo(BITMAP_MAX),
+			bitmapAt: reader.binUpTo(BITMAP_SIZE),
 			bitmapLength: 0,
 		};
 		ack.bitmapLength = reader.length;

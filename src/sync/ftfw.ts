@@ -7,7 +7,8 @@ import type { InternalCaches } from "../cache/internal-cache.ts";
 import { RecordStore } from "../cache/record-store.ts";
 import { KINDS } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import { type Ack, BITMAP_MAX, type ControlRecord, Datagram } from "./datagram.ts";
+import { acknowledges, writeAck } from "./acknowledgement.ts";
+import { type Ack, type ControlRecord, Datagram } from "./datagram.ts";
 import {
 	CHALLENGE_SIZE,
 	EPOCH_SIZE,
@@ -302,34 +303,14 @@ export class Ftfw {
 	#acknowledged(peer: Peer, ack: Ack, bytes: Uint8Array, now: number): void {
 		if (ack.node !== this.node || ack.epochTag !== this.#epochTag) return;
 		peer.credit = Math.max(1, ack.credit);
-		const { bitmapAt, bitmapLength, highest } = ack;
-		const isAcked = (sequence: number): boolean => {
-			const bit = highest - sequence;
-			return bit < bitmapLength * 8 && (bytes[bitmapAt + (bit >>> 3)]! & (1 << (bit & 7))) !== 0;
-		};
-		this.outgoing.acknowledge(peer, highest, isAcked, now);
+		this.outgoing.acknowledge(peer, ack.highest, (sequence) => acknowledges(ack, bytes, sequence), now);
 	}
 
 	/** Appends an acknowledgement for every peer to which one is owed. */
 	#writeAcks(writer: MsgpackWriter, now: number): void {
 		for (const peer of this.peers) {
 			if (peer.ackOwed === 0 || !peer.epoch) continue;
-			const { window } = peer;
-			writer.array(6);
-			writer.uint(RecordType.ack);
-			writer.uint(peer.node);
-			writer.uint(peer.epochTag);
-			writer.uint(window.highest);
-			writer.uint(this.#options.credit);
-			writer.binHeader(BITMAP_MAX);
-			for (let i = 0; i < BITMAP_MAX; i++) {
-				let byte = 0;
-				for (let bit = 0; bit < 8; bit++) {
-					const sequence = window.highest - (i * 8 + bit);
-					if (sequence > 0 && window.isSeen(sequence)) byte |= 1 << bit;
-				}
-				writer.bytes[writer.at++] = byte;
-			}
+			writeAck(writer, peer, this.#options.credit);
 			peer.ackOwed = 0;
 			peer.ackSince = now;
 		}
