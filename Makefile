@@ -39,14 +39,16 @@ test:
 		echo "0 passed, 1 failed" | tee build/test-summary
 		exit 1
 	fi
-	passed=0 failed=0 skipped=0
-	$$make check || failed=1
+	passed=0 failed=0 skipped=0 parts=
+	$$make check || failed=1 parts=" check"
 	for kind in unit netns; do
 		$$make test-$$kind TOTALS="$$totals/$$kind" || true
 		if ! read -r p f s <"$$totals/$$kind"; then p=0 f=1 s=0; fi
+		[ $$f -eq 0 ] || parts+=" test-$$kind"
 		passed=$$((passed + p)) failed=$$((failed + f)) skipped=$$((skipped + s))
 	done
 	echo
+	[ -z "$$parts" ] || echo "failed:$$parts (make TARGET runs one of them)"
 	[ $$skipped -eq 0 ] && skips= || skips=", $$skipped skipped"
 	echo "$$passed passed, $$failed failed$$skips" | tee build/test-summary
 	[ $$failed -eq 0 ]

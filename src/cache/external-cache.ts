@@ -39,23 +39,23 @@ export class ExternalCache {
 	set(record: Int32Array, version: number, now: number): void {
 		const { store, counters } = this;
 		let slot = store.find(record);
-		if (slot < 0) {
-			if (store.live >= this.#limit) {
-				counters.createFailed++;
-				counters.createNoSpace++;
+		if (slot >= 0 && this.#isCurrent(slot)) {
+			const held = store.version(slot);
+			if (version < held) return;
+			if (version === held) {
+				if (store.isLive(slot)) store.setHeader(slot, STAMP, this.generation);
 				return;
 			}
+		}
+		if ((slot < 0 || !store.isLive(slot)) && store.live >= this.#limit) {
+			counters.createFailed++;
+			counters.createNoSpace++;
+			return;
+		}
+		if (slot < 0) {
 			slot = store.insert(record, now);
 			counters.created++;
 		} else {
-			if (this.#isCurrent(slot)) {
-				const held = store.version(slot);
-				if (version < held) return;
-				if (version === held) {
-					if (store.isLive(slot)) store.setHeader(slot, STAMP, this.generation);
-					return;
-				}
-			}
 			if (store.isLive(slot)) counters.updated++;
 			else counters.created++;
 			store.replace(slot, record, now);

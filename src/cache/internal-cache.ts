@@ -52,7 +52,7 @@ export class InternalCache {
 	readonly #scratch: Int32Array;
 	readonly #isConntrack: boolean;
 	/** While a dump is read: the dead, kept so that the dump cannot bring them back. Bounded by `limit`. */
-	#graveyard: number[] | undefined;
+	#graveyard: Set<number> | undefined;
 
 	constructor(store: RecordStore, versions: VersionCounter, limit: number) {
 		this.store = store;
@@ -71,15 +71,16 @@ export class InternalCache {
 	apply(record: Int32Array, isNew: boolean, now: number): number {
 		const { store, counters } = this;
 		let slot = store.find(record);
+		if ((slot < 0 || !store.isLive(slot)) && store.live >= this.limit) {
+			counters.createFailed++;
+			counters.createNoSpace++;
+			return -1;
+		}
 		if (slot < 0) {
-			if (store.live >= this.limit) {
-				counters.createFailed++;
-				counters.createNoSpace++;
-				return -1;
-			}
 			slot = store.insert(record, now);
 			counters.created++;
 		} else if (isNew || !store.isLive(slot)) {
+			this.#graveyard?.delete(slot);
 			store.replace(slot, record, now);
 			counters.created++;
 		} else {
@@ -113,12 +114,12 @@ export class InternalCache {
 		}
 		this.counters.destroyFailed++;
 		this.counters.destroyNotFound++;
-		if (slot < 0 && this.#graveyard && this.#graveyard.length < this.limit) {
+		if (slot < 0 && this.#graveyard && this.#graveyard.size < this.limit) {
 			// the dump under way may still show it
 			const grave = this.store.insert(record, now);
 			this.store.bury(grave, now);
 			this.store.setHeader(grave, STAMP, this.resync);
-			this.#graveyard.push(grave);
+			this.#graveyard.add(grave);
 		}
 	}
 
@@ -134,21 +135,31 @@ export class InternalCache {
 	/** Takes an entry out without a word to anybody: an operator's flush withdraws, it does not destroy. */
 	withdraw(slot: number): void {
 		this.counters.destroyed++;
-		// the dump under way may still show it
-		if (this.#graveyard) this.store.bury(slot, this.store.header(slot, UPDATED));
+		if (this.#graveyard) {
+			// the dump under way may still show it
+			this.store.bury(slot, this.store.header(slot, UPDATED));
+			this.store.setHeader(slot, STAMP, this.resync);
+			this.store.setPeers(slot, 0);
+		}
 		this.forget(slot);
 	}
 
 	/** Frees the slot of an entry that everybody knows to be dead. */
 	forget(slot: number): void {
-		if (this.#graveyard && !this.store.isLive(slot)) this.#graveyard.push(slot);
+		if (this.#graveyard && !this.store.isLive(slot)) this.#graveyard.add(slot);
 		else this.store.remove(slot);
 	}
 
 	/** A dump of the kernel's table begins. */
 	beginResync(): void {
 		this.resync++;
-		this.#graveyard ??= [];
+		this.#graveyard ??= new Set();
+	}
+
+	/** The dump is over, or has failed: the dead need not be kept any longer. */
+	closeGraveyard(): void {
+		for (const slot of this.#graveyard ?? []) this.store.remove(slot);
+		this.#graveyard = undefined;
 	}
 
 	/**
@@ -158,11 +169,7 @@ export class InternalCache {
 	 * @returns the slot to go on from, or -1 at the end
 	 */
 	sweepResync(from: number, count: number, now: number): number {
-		if (this.#graveyard) {
-			const graves = this.#graveyard;
-			this.#graveyard = undefined;
-			for (const slot of graves) if (!this.store.isLive(slot)) this.store.remove(slot);
-		}
+		this.closeGraveyard();
 		const stop = Math.min(from + count, this.store.end);
 		for (let slot = from; slot < stop; slot++) {
 			if (this.store.isLive(slot) && this.store.header(slot, STAMP) !== this.resync) this.bury(slot, now);

@@ -178,9 +178,10 @@ export class ConntrackDecoder {
 		let at = start + C.NLA_HEADER;
 		while (at + C.NLA_HEADER <= stop) {
 			const size = wire.halves[at >> 1]!;
-			if (size < C.NLA_HEADER + 1 || at + size > stop) return -1;
+			if (size < C.NLA_HEADER || at + size > stop) return -1;
 			const payload = at + C.NLA_HEADER;
 			const inner = wire.halves[(at >> 1) + 1]! & C.NLA_TYPE_MASK;
+			if (size === C.NLA_HEADER && inner <= C.CTA_PROTOINFO_TCP_FLAGS_REPLY) return -1;
 			if (inner === C.CTA_PROTOINFO_TCP_STATE)
 				state = wire.bytes[payload]!; // CTA_PROTOINFO_SCTP_STATE too
 			else if (type === C.CTA_PROTOINFO_TCP) {
@@ -223,9 +224,12 @@ function three(wire: WireBuffer, start: number, end: number, record: Int32Array,
 	let at = start;
 	while (at + C.NLA_HEADER <= end) {
 		const length = wire.halves[at >> 1]!;
-		if (length < C.NLA_HEADER + 4 || at + length > end) return false;
+		if (length < C.NLA_HEADER || at + length > end) return false;
 		const type = wire.halves[(at >> 1) + 1]! & C.NLA_TYPE_MASK;
-		if (type >= 1 && type <= 3) record[to + type - 1] = wire.u32(at + C.NLA_HEADER);
+		if (type >= 1 && type <= 3) {
+			if (length < C.NLA_HEADER + 4) return false;
+			record[to + type - 1] = wire.u32(at + C.NLA_HEADER);
+		}
 		at += align(length);
 	}
 	return true;

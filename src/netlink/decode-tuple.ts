@@ -115,11 +115,13 @@ export class TupleDecoder {
 		let code = 0;
 		while (at + NLA_HEADER <= end) {
 			const length = wire.halves[at >> 1]!;
-			if (length < NLA_HEADER + 1 || at + length > end) return false;
+			if (length < NLA_HEADER || at + length > end) return false;
 			const payload = at + NLA_HEADER;
+			const isEmpty = length === NLA_HEADER;
 			const isLong = length >= NLA_HEADER + 2;
 			switch (wire.halves[(at >> 1) + 1]! & NLA_TYPE_MASK) {
 				case CTA_PROTO_NUM:
+					if (isEmpty) return false;
 					protocol = wire.bytes[payload]!;
 					break;
 				case CTA_PROTO_SRC_PORT:
@@ -137,10 +139,12 @@ export class TupleDecoder {
 					break;
 				case CTA_PROTO_ICMP_TYPE:
 				case CTA_PROTO_ICMPV6_TYPE:
+					if (isEmpty) return false;
 					type = wire.bytes[payload]!;
 					break;
 				case CTA_PROTO_ICMP_CODE:
 				case CTA_PROTO_ICMPV6_CODE:
+					if (isEmpty) return false;
 					code = wire.bytes[payload]!;
 					break;
 				default: // skipped

@@ -34,7 +34,6 @@ import {
 	MASTER_PORTS,
 	MASTER_PROTOCOLS,
 	MASTER_SRC,
-	MASTER_ZONE,
 	ORIG_DST,
 	ORIG_PORTS,
 	ORIG_SRC,
@@ -118,7 +117,7 @@ export class ConntrackEncoder {
 				MASTER_DST,
 				record[MASTER_PROTOCOLS]!,
 				record[MASTER_PORTS]!,
-				record[MASTER_ZONE]!,
+				0, // the kernel looks for it in the entry's own zone, and refuses one in this tuple (EINVAL)
 			);
 		}
 		this.#sequenceAdjustments(record);

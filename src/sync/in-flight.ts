@@ -42,6 +42,8 @@ export class InFlight {
 
 	/** The datagram is on its way to these peers; the bulk to some of them is not complete without it. */
 	commit(sequence: number, peers: number, bulkPeers: number, now: number): void {
+		// nobody acknowledges it: it must not take the place of a datagram that is still in flight
+		if (peers === 0) return;
 		const at = place(sequence);
 		this.#sequence[at] = sequence;
 		this.#pending[at] = peers;
@@ -50,7 +52,7 @@ export class InFlight {
 		this.#building = 0;
 		this.#bulk[at] = bulkPeers & peers;
 		for (let i = 0; i < 16; i++) if (((bulkPeers & peers) >>> i) & 1) this.#bulkCount[i]!++;
-		if (peers !== 0) this.count++;
+		this.count++;
 	}
 
 	/** Peers that have not acknowledged the datagram. */

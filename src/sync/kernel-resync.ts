@@ -47,9 +47,14 @@ export class KernelResync {
 		const cache = internal[kind];
 		const seconds = (): number => Math.floor(clock.now() / 1000);
 		cache.beginResync();
-		await tables(kind, (record) => {
-			if (passes(kind, record)) cache.applyDumped(record, seconds());
-		});
+		try {
+			await tables(kind, (record) => {
+				if (passes(kind, record)) cache.applyDumped(record, seconds());
+			});
+		} catch (error) {
+			cache.closeGraveyard();
+			throw error;
+		}
 		for (let at = 0; at >= 0; ) {
 			at = cache.sweepResync(at, SWEEP_SLOTS, seconds());
 			pump();

@@ -239,8 +239,10 @@ export class Outgoing {
 		const slot = slotOf(key);
 		const cache = this.#options.caches[kind];
 		const { store } = cache;
-		const peers = (this.dirty.peers(kind, slot) | others) & this.#ready;
+		let peers = (this.dirty.peers(kind, slot) | others) & this.#ready;
 		if (store.state(slot) === 0) return 0;
+		// whoever cannot hold a dead entry need not hear of its end; of a withdrawn one nobody does
+		if (!store.isLive(slot)) peers &= store.peers(slot);
 		if (peers === 0) {
 			this.#release(kind, slot);
 			return 0;

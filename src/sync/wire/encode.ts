@@ -7,7 +7,7 @@ import { AF_INET6 } from "../../conntrack/protocol.ts";
 import * as R from "../../conntrack/record.ts";
 import { isPlainReply } from "../../conntrack/tuple.ts";
 import type { MsgpackWriter } from "./msgpack.ts";
-import { RecordType, W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
+import { RecordType, W_PLAIN_REPLY, W_TRANSLATED, WIRE_NAME } from "./record-type.ts";
 
 /** Elements that the attribute bit adds to the array. */
 const CONNTRACK_ELEMENTS: readonly (readonly [bit: number, elements: number])[] = [
@@ -84,7 +84,7 @@ export class RecordEncoder {
 	#conntrack(record: Int32Array, version: number): void {
 		const w = this.writer;
 		let bits = record[R.HAS]! & R.H_WIRE & ~R.H_REPLY;
-		if (record[R.HELPER] === 0) bits &= ~R.H_HELPER;
+		if ((bits & R.H_HELPER) !== 0 && !this.#isNamed(record[R.HELPER]!)) bits &= ~R.H_HELPER;
 		if ((record[R.HAS]! & R.H_REPLY) !== 0) bits |= isPlainReply(record) ? W_PLAIN_REPLY : W_TRANSLATED;
 		w.array(conntrackElements(bits));
 		w.uint(RecordType.conntrackSet);
@@ -133,9 +133,8 @@ export class RecordEncoder {
 	#expectation(record: Int32Array, version: number): void {
 		const w = this.writer;
 		let bits = record[X.EXP_HAS]! & X.X_WIRE;
-		// a name that found no room in the table is no name
-		if (record[X.EXP_HELPER] === 0) bits &= ~X.X_HELPER;
-		if (record[X.EXP_FN] === 0) bits &= ~X.X_FN;
+		if ((bits & X.X_HELPER) !== 0 && !this.#isNamed(record[X.EXP_HELPER]!)) bits &= ~X.X_HELPER;
+		if ((bits & X.X_FN) !== 0 && !this.#isNamed(record[X.EXP_FN]!)) bits &= ~X.X_FN;
 		w.array(expectationElements(bits));
 		w.uint(RecordType.expectationSet);
 		w.uint(version);
@@ -162,6 +161,11 @@ export class RecordEncoder {
 		this.writer.binHeader(length * 8);
 		this.#raw(record, src, length);
 		this.#raw(record, dst, length);
+	}
+
+	/** A name that found no room in the table, or that the peers would refuse, is left out. */
+	#isNamed(number: number): boolean {
+		return WIRE_NAME.test(this.#names.name(number));
 	}
 
 	#words(record: Int32Array, from: number, count: number): void {

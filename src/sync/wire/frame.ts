@@ -39,7 +39,8 @@ export class Frame {
 	parse(bytes: Uint8Array, start: number, end: number): FrameReject | undefined {
 		if (end - start < HEADER_SIZE) return "short";
 		if (bytes[start] !== MAGIC) return "version";
-		if (bytes[start + 1] !== SUITE_PLAIN || bytes[start + 2] !== 0) return "suite";
+		if (bytes[start + 1] !== SUITE_PLAIN || bytes[start + 2] !== 0 || u32(bytes, start + 8) !== 0)
+			return "suite";
 		this.flags = bytes[start + 3]!;
 		if ((this.flags & ~FLAGS_KNOWN) !== 0) return "flags";
 		this.sender = u32(bytes, start + 4);

@@ -19,5 +19,8 @@ export const W_TRANSLATED = 1 << 0;
 /** ... and this one that the reply tuple is the plain inverse of the original one. */
 export const W_PLAIN_REPLY = 1 << 13;
 
+/** Every name on the wire is one of these: the decoder refuses the datagram with any other, so none is sent. */
+export const WIRE_NAME = /^[A-Za-z0-9._-]{1,31}$/;
+
 /** No record is longer than this (an IPv6 conntrack with every attribute is below 260 bytes). */
 export const RECORD_MAX = 512;
