@@ -20,13 +20,14 @@ import { Filter } from "./filter/filter.ts";
 import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDump } from "./netlink/kernel-dump.ts";
 import { Operations } from "./operations.ts";
+import { LinkSecurity } from "./security/link-security.ts";
 import { linkOf, netlinkBuffer, nodeIdOf, ownTraffic, unsupported } from "./setup.ts";
 import { Statistics } from "./stats/statistics.ts";
 import { Ftfw } from "./sync/ftfw.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
 import { REJECTS } from "./sync/sync-counters.ts";
 import { Ticker } from "./sync/ticker.ts";
-import { PlainSeal } from "./sync/wire/seal.ts";
+import { EPOCH_SIZE } from "./sync/wire/frame.ts";
 import { systemClock } from "./system/clock.ts";
 import { LockFile } from "./system/lockfile.ts";
 import { DaemonLog } from "./system/log.ts";
@@ -90,15 +91,19 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const link = linkOf(linkConfig);
 		const channel = new DatagramChannel(native, link);
 		cleanup.unshift(() => channel.close());
+		const node = config.security?.node ?? nodeIdOf(linkConfig, link.device);
+		const epoch = randomBytes(EPOCH_SIZE);
+		const security = new LinkSecurity(config.security, node, epoch);
 		const ftfw = new Ftfw({
-			node: nodeIdOf(linkConfig, link.device),
+			node,
+			epoch,
 			internal: caches,
 			names,
 			hashSeed,
 			externalLimit: general.hashLimit,
 			datagramMax: channel.datagramMax,
 			credit: channel.credit,
-			seal: new PlainSeal(),
+			seal: security.seal,
 			sink: (bytes, end) => channel.send(bytes, end),
 			entropy: (size) => randomBytes(size),
 			notice: (text) => log.notice(text),
@@ -185,6 +190,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			dump,
 			router,
 			operations,
+			security,
 			clock,
 		});
 		const controlCounters = newControlCounters();
@@ -204,6 +210,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			() => ticker.pump(),
 		);
 		ticker.start();
+		const reload = (): void => operations.reload(security);
+		process.on("SIGHUP", reload);
+		cleanup.unshift(() => void process.off("SIGHUP", reload));
 		for (const signal of ["SIGINT", "SIGTERM"] as const) {
 			const stop = (): void => operations.stop(0);
 			process.on(signal, stop);

@@ -41,6 +41,10 @@ async function run(argv: readonly string[]): Promise<number> {
 			if (command.showUsage) await printUsage();
 			await say("ERROR", command.message);
 			return 1;
+		case "keys": {
+			const { runKeyCommand } = await import("./cli/keys.ts");
+			return runKeyCommand(command.command, { say, print, config: () => loadAndWarn(command.config) });
+		}
 		case "client":
 			if (command.warning !== undefined) await say("warning", command.warning);
 			return ask(command.op, command.config);
@@ -51,9 +55,8 @@ async function run(argv: readonly string[]): Promise<number> {
 
 async function ask(op: number, file: string | undefined): Promise<number> {
 	const client = import("./control/client.ts"); // loads while the configuration does
-	const loaded = await load(file, say);
+	const loaded = await loadAndWarn(file);
 	if (!loaded) return 1;
-	await sayWarnings(loaded.warnings);
 	const { request } = await client;
 	const reply = await request(loaded.config.general.unixPath, op, process.stdout);
 	if (reply.error !== undefined) await say("ERROR", reply.error);
@@ -80,9 +83,8 @@ async function runInForeground(file: string | undefined): Promise<number> {
 
 /** Starts the same program again, detached, and waits until it is ready or has failed. */
 async function startInBackground(file: string | undefined): Promise<number> {
-	const loaded = await load(file, say);
+	const loaded = await loadAndWarn(file);
 	if (!loaded) return 1;
-	await sayWarnings(loaded.warnings);
 	const { spawn } = await import("node:child_process");
 	const { resolve } = await import("node:path");
 	const child = spawn(
@@ -157,10 +159,12 @@ async function load(
 	}
 }
 
-async function sayWarnings(warnings: readonly ConfigProblem[]): Promise<void> {
-	if (warnings.length === 0) return;
+async function loadAndWarn(file: string | undefined): Promise<Loaded | undefined> {
+	const loaded = await load(file, say);
+	if (!loaded || loaded.warnings.length === 0) return loaded;
 	const { formatProblem } = await import("./config/problem.ts");
-	for (const warning of warnings) await say("warning", formatProblem(warning));
+	for (const warning of loaded.warnings) await say("warning", formatProblem(warning));
+	return loaded;
 }
 
 async function say(level: Level, text: string): Promise<void> {
@@ -170,6 +174,13 @@ async function say(level: Level, text: string): Promise<void> {
 	]);
 	const date = systemClock.wall();
 	for (const line of text.split("\n")) process.stderr.write(formatLine(date, level, line));
+}
+
+/** @throws Error when the output does not take it */
+function print(text: string): Promise<void> {
+	return new Promise((resolve, reject) => {
+		process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+	});
 }
 
 async function printUsage(): Promise<void> {

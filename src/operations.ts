@@ -12,6 +12,7 @@ import type { DaemonControl } from "./control/handlers.ts";
 import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
 import { errnoText } from "./netlink/error.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
+import type { LinkSecurity } from "./security/link-security.ts";
 import type { Ftfw } from "./sync/ftfw.ts";
 import type { KernelResync } from "./sync/kernel-resync.ts";
 import type { Ticker } from "./sync/ticker.ts";
@@ -111,6 +112,17 @@ export class Operations {
 			notice: (text) => log.notice(text),
 			unknown: (op) => log.limited("request", `unknown request ${op} on the control socket`),
 		};
+	}
+
+	/** SIGHUP: reads the key file again; one that cannot be used changes nothing. */
+	reload(security: LinkSecurity): void {
+		const { log } = this.#options;
+		try {
+			security.reload();
+			log.notice(`configuration reloaded: ${security.text}`);
+		} catch (error) {
+			log.error(`not reloaded: ${(error as Error).message}`);
+		}
 	}
 
 	/** The kernel did not take an entry. */

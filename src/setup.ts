@@ -41,7 +41,7 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	if (general.pollSecs !== undefined) {
 		warnings.push("PollSecs is not available in this version: listening to the kernel's events");
 	}
-	if (sync)
+	if (sync && !config.security)
 		warnings.push("the dedicated link is not authenticated: whoever reaches it can insert connections");
 	return { fatal, warnings };
 }

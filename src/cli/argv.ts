@@ -1,13 +1,17 @@
 // The command line: conntrackd's options and words, from one table that also makes the usage text.
 //
+// What conntrackd does not have is called by words, which cannot meet its letters (key-words.ts).
+//
 // Stricter than conntrackd in three points: what is not understood always ends with status 1, an option is its whole
 // word (`-ix` is not `-i`), and `-C` without a file name starts nothing.
 import { Opcode } from "../control/request.ts";
+import { isKeyVerb, type KeyCommand, parseKeyWords } from "./key-words.ts";
 
 /** What to do. */
 export type Command =
 	| { kind: "daemon"; background: boolean; config?: string }
 	| { kind: "client"; op: Opcode; config?: string; warning?: string }
+	| { kind: "keys"; command: KeyCommand; config?: string }
 	| { kind: "version" }
 	| { kind: "help" }
 	| { kind: "error"; message: string; showUsage: boolean };
@@ -133,7 +137,8 @@ const INVALID: Command = { kind: "error", message: "Invalid parameters", showUsa
 
 /**
  * Reads the words after the program's name, from left to right: the first `-v`, `-h` or mistake decides, and of
- * several commands for the daemon the last counts. Without a command the daemon is to run in the foreground.
+ * several commands for the daemon the last counts. A verb takes all words behind it. Without a command the daemon is
+ * to run in the foreground.
  */
 export function parseArgv(argv: readonly string[]): Command {
 	let config: string | undefined;
@@ -159,6 +164,9 @@ export function parseArgv(argv: readonly string[]): Command {
 				client = { op };
 				continue;
 			}
+		}
+		if (isKeyVerb(word)) {
+			return client || background ? INVALID : parseKeyWords(word, argv.slice(i + 1), config);
 		}
 		const option = CLIENT_OPTIONS.find((candidate) => candidate.flag === word);
 		if (!option) return { kind: "error", message: `Unknown option: ${word}`, showUsage: true };

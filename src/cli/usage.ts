@@ -1,5 +1,6 @@
-// The texts of `-h` and `-v`, made from the table of argv.ts.
+// The texts of `-h` and `-v`, made from the tables of argv.ts and key-words.ts.
 import { CLIENT_OPTIONS, type ClientOption, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
+import { KEY_FORMS } from "./key-words.ts";
 
 /** Several lines, ended by an empty one. */
 export function formatUsage(version: string): string {
@@ -16,6 +17,9 @@ export function formatUsage(version: string): string {
 		"Client mode commands:",
 		...CLIENT_OPTIONS.map((option) => row(option.flag + parameterList(option), option.help)),
 		row(XML_OPTION.flag, XML_OPTION.help),
+		"",
+		"Key commands:",
+		...KEY_FORMS.map(({ words, help }) => row(words, help)),
 		"",
 		"",
 	].join("\n");

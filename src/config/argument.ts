@@ -18,7 +18,8 @@ export type ArgumentType =
 	| "ipv6-net"
 	| "interface"
 	| "choice"
-	| "name";
+	| "name"
+	| "cluster-name";
 
 export interface ArgumentSpec {
 	readonly type: ArgumentType;
@@ -58,6 +59,9 @@ export const UNIX_PATH_MAX = 107;
 /** IFNAMSIZ is 16 with its zero (linux/if.h). */
 const INTERFACE_NAME_MAX = 15;
 
+/** It is part of what a node's key is made from, and short enough to be read in a log line. */
+const CLUSTER_NAME = /^[A-Za-z0-9._-]{1,63}$/;
+
 /** The default upper limit of numbers, u32. */
 const NUMBER_MAX = 0xffffffff;
 
@@ -93,6 +97,8 @@ export function describeArgument(spec: ArgumentSpec): string {
 			return spec.label ?? listWords(spec.words!);
 		case "name":
 			return "a name";
+		case "cluster-name":
+			return "a name of 1 to 63 letters, digits, dots, hyphens or underscores";
 	}
 }
 
@@ -126,6 +132,8 @@ export function readArgument(spec: ArgumentSpec, text: string): Read {
 			return readChoice(spec, text);
 		case "name":
 			return text === "" ? isNot(spec, text) : { value: text };
+		case "cluster-name":
+			return CLUSTER_NAME.test(text) ? { value: text } : isNot(spec, text);
 	}
 }
 

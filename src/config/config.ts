@@ -3,6 +3,7 @@ import { buildGeneral, buildStats } from "./general.ts";
 import type { ConfigProblem } from "./problem.ts";
 import { isBefore, Report } from "./problem.ts";
 import { Section } from "./section.ts";
+import { buildSecurity } from "./security.ts";
 import { buildSync } from "./sync.ts";
 import type { Directive } from "./syntax.ts";
 import { parseSyntax } from "./syntax.ts";
@@ -41,7 +42,12 @@ function buildConfig(tree: readonly Directive[], file: string, report: Report): 
 		section.blocks("IgnoreTrafficFor", "IgnoreProtocol", "Replicate"),
 	);
 	const general = buildGeneral(generalSection, oldFilters, report);
+	const security = buildSecurity(
+		[syncSection, generalSection].flatMap((section) => section.blocks("Security")),
+		report,
+	);
 	const config: Config = { file, general };
+	if (security) config.security = security;
 	if (syncs[0]) config.sync = buildSync(syncs[0], syncSection, report);
 	if (stats[0]) config.stats = buildStats(joined(new Section("Stats", report), stats), general, report);
 	return config;

@@ -12,6 +12,7 @@ export type Place =
 	| "UDP"
 	| "TCP"
 	| "Options"
+	| "Security"
 	| "General"
 	| "UNIX"
 	| "Filter"

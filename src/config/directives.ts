@@ -1,5 +1,5 @@
 // The one table of every directive: the word, where it stands, what it takes, its default. Parsing, printing,
-// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5).
+// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); Security is our own.
 import type { ArgumentSpec } from "./argument.ts";
 import type { DirectiveSpec, Extra, Place } from "./directive-spec.ts";
 import { row } from "./directive-spec.ts";
@@ -155,6 +155,20 @@ const sync: readonly DirectiveSpec[] = [
 	),
 ];
 
+const suiteChoice: ArgumentSpec = { ...choice("aes-256-gcm", "chacha20-poly1305"), anyCase: true };
+
+const security: readonly DirectiveSpec[] = [
+	row("Security", ["Sync", "General"], none, "seal what goes over the dedicated link", {
+		block: { place: "Security" },
+	}),
+	row("KeyFile", "Security", path, "file of the keys that all nodes have"),
+	row("Node", "Security", { type: "number", min: 1 }, "id of this node, else it is made from its address"),
+	row("Cluster", "Security", { type: "cluster-name" }, "name that all nodes of a cluster have in common", {
+		default: "ctsync",
+	}),
+	row("Suite", "Security", suiteChoice, "cipher of the datagrams", { default: "aes-256-gcm" }),
+];
+
 const general: readonly DirectiveSpec[] = [
 	row("Systemd", "General", onOff, "tell systemd about start, stop and health", { default: true }),
 	row("Nice", "General", { type: "signed", min: -20, max: 19 }, "nice value of the daemon", {
@@ -285,6 +299,7 @@ const obsolete: readonly DirectiveSpec[] = [
 export const DIRECTIVES: readonly DirectiveSpec[] = [
 	...sections,
 	...sync,
+	...security,
 	...general,
 	...stats,
 	...helper,

@@ -49,6 +49,16 @@ test("the defaults are printed in full", () => {
 	);
 });
 
+test("Security is printed in General, with its defaults, wherever it stood", () => {
+	const { config } = parseConfig(`Sync { Mode FTFW { } ${LINK} Security { KeyFile /k } }`, "f");
+	const text = printConfig(config);
+	assert.ok(
+		text.endsWith(`\tSecurity {\n\t\tKeyFile /k\n\t\tCluster ctsync\n\t\tSuite aes-256-gcm\n\t}\n}\n`),
+		text,
+	);
+	assert.equal(text.match(/Security/g)!.length, 1);
+});
+
 test("a configuration with every section survives printing", () => {
 	const texts = [
 		`Sync { RefreshTime 9 Mode NOTRACK { CommitTimeout 5 DisableInternalCache on }
@@ -62,6 +72,8 @@ test("a configuration with every section survives printing", () => {
 				State Ignore { SYN_SENT LISTEN CLOSED for TCP } } }`,
 		`Sync { Mode FTFW { CommitTimeout 3 } ${LINK} Options { ExpectationSync on } }`,
 		`Sync { Mode ALARM { } ${LINK} } General { Filter { State Accept { } Protocol Accept { } } }`,
+		`Sync { Mode FTFW { } ${LINK} Security { KeyFile "/with blank/k" Node 7 Cluster a.b_c-9 Suite ChaCha20-Poly1305 } }`,
+		`General { Security { KeyFile /etc/keys#1 } } Sync { Mode FTFW { } ${LINK} }`,
 		`Stats { LogFile /s Syslog local4 NetlinkEventsReliable on } General { NetlinkOverrunResync off }`,
 	];
 	for (const text of texts) roundTrip(parseConfig(text, "f").config);
@@ -85,6 +97,7 @@ function sampleOf({ type, words, min = 0 }: ArgumentSpec): string[] {
 			return ["ff15::77"];
 		case "interface":
 		case "name":
+		case "cluster-name":
 			return ["eth7"];
 		case "choice":
 			return [...words!];
@@ -113,6 +126,8 @@ function fileWith(place: string, line: string): string {
 		case "General":
 		case "Stats":
 			return `${place} { ${line} }`;
+		case "Security":
+			return `General { Security { KeyFile /k ${line} } }`;
 		case "Address":
 			return `General { Filter { Address Ignore { ${line} } } }`;
 		default:
@@ -207,13 +222,17 @@ test("any valid file made of sections survives printing", () => {
 		.constantFrom("FTFW", "NOTRACK", "ALARM")
 		.chain((name) => inPlace(`Mode ${name}`).map((text) => `Mode ${name} { ${text} }`));
 	const filter = inPlace("Address").map((text) => `Filter { Address Ignore { ${text} } }`);
+	const security = fc.tuple(
+		inPlace("Security").map((text) => `Security { KeyFile /k\n${text} }`),
+		fc.constantFrom("Sync", "General", "none"),
+	);
 	const file = fc
-		.tuple(mode, inPlace("Sync"), inPlace("Options"), inPlace("General"), inPlace("UNIX"), filter)
-		.map(
-			([modeText, syncText, options, general, unix, filterText]) =>
-				`Sync { ${modeText}\n${syncText} ${LINK} Options { ${options} } }
-				General { ${general}\nUNIX { ${unix} } ${filterText} }`,
-		);
+		.tuple(mode, inPlace("Sync"), inPlace("Options"), inPlace("General"), inPlace("UNIX"), filter, security)
+		.map(([modeText, syncText, options, general, unix, filterText, [securityText, home]]) => {
+			const securityIn = (place: string): string => (place === home ? securityText : "");
+			return `Sync { ${modeText}\n${syncText} ${LINK} Options { ${options} } ${securityIn("Sync")} }
+				General { ${general}\nUNIX { ${unix} } ${filterText} ${securityIn("General")} }`;
+		});
 	fc.assert(
 		fc.property(file, (text) => {
 			const config = judge(text);

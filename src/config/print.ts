@@ -3,14 +3,14 @@ import { formatBytes } from "../conntrack/address.ts";
 import type { DirectiveSpec, Place } from "./directives.ts";
 import { directivesIn, fieldOf } from "./directives.ts";
 import { formatProtocol, formatTcpState } from "./names.ts";
-import type { Config, FilterConfig, GeneralConfig, LinkConfig, SyncConfig } from "./types.ts";
+import type { Config, FilterConfig, GeneralConfig, LinkConfig, SecurityConfig, SyncConfig } from "./types.ts";
 
 /** The normalized text of a configuration. The name of its file and the line numbers of links are not part of it. */
 export function printConfig(config: Config): string {
 	return [
 		...(config.sync ? block("Sync", printSync(config.sync)) : []),
 		...(config.stats ? block("Stats", printValues("Stats", config.stats)) : []),
-		...block("General", printGeneral(config.general)),
+		...block("General", [...printGeneral(config.general), ...printSecurity(config.security)]),
 		"",
 	].join("\n");
 }
@@ -59,6 +59,11 @@ function printGeneral(general: GeneralConfig): string[] {
 		...(general.scheduler ? block("Scheduler", printValues("Scheduler", general.scheduler)) : []),
 		...(general.filter ? printFilter(general.filter) : []),
 	];
+}
+
+/** In General, whichever section it was read from. */
+function printSecurity(security: SecurityConfig | undefined): string[] {
+	return security ? block("Security", printValues("Security", security)) : [];
 }
 
 function printFilter({ from, protocol, address, state }: FilterConfig): string[] {

@@ -97,10 +97,25 @@ export interface StatsConfig {
 	netlinkEventsReliable: boolean;
 }
 
+export type Suite = "aes-256-gcm" | "chacha20-poly1305";
+
+/** How the dedicated link is protected: the `Security` section. */
+export interface SecurityConfig {
+	/** Path of the key ring, which is read when the daemon starts or reloads. */
+	keyFile: string;
+	/** This node's id, 1 to 4294967295; absent: made from its address on the link. */
+	node?: number;
+	/** 1 to 63 characters; nodes of different clusters cannot read each other's datagrams. */
+	cluster: string;
+	suite: Suite;
+}
+
 /** Deeply frozen, apart from the bytes of addresses. */
 export interface Config {
 	/** Name of the file it came from. */
 	file: string;
+	/** Absent: nothing is sealed. */
+	security?: SecurityConfig;
 	sync?: SyncConfig;
 	stats?: StatsConfig;
 	general: GeneralConfig;

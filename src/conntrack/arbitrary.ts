@@ -1,4 +1,4 @@
-// Random canonical records, every attribute in every combination. Test code.
+// For tests: random canonical records, every attribute in every combination.
 import fc from "fast-check";
 import * as X from "./expectation-record.ts";
 import { NameTable } from "./names.ts";

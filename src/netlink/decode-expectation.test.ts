@@ -136,7 +136,9 @@ test("the order of attributes makes no difference, and those that nobody knows a
 			}),
 			([bytes, nodes, additions]) => {
 				const mixed: AttributeNode[] = nodes.map((node) =>
-					node.type === 10 ? { ...node, children: [...node.children!, ...additions.map(([, it]) => it)] } : node,
+					node.type === 10
+						? { ...node, children: [...node.children!, ...additions.map(([, it]) => it)] }
+						: node,
 				);
 				for (const [place, node] of additions) mixed.splice(place, 0, node);
 				assert.deepEqual(decodeNodes(mixed), decode(bytes));
@@ -163,18 +165,26 @@ test("a message that is cut anywhere is refused, unless what is left is whole an
 });
 
 test("whatever bytes are wrong, the answer is yes or no and nothing outside is read", () => {
-	const change = fc.tuple(fc.nat(511), fc.oneof(fc.integer({ min: 0, max: 64 }), fc.integer({ min: 0, max: 0xffff })));
+	const change = fc.tuple(
+		fc.nat(511),
+		fc.oneof(fc.integer({ min: 0, max: 64 }), fc.integer({ min: 0, max: 0xffff })),
+	);
 	fc.assert(
-		fc.property(anyMessage, fc.array(change, { minLength: 1, maxLength: 6 }), fc.boolean(), (message, changes, half) => {
-			const bytes = message.slice();
-			for (const [place, value] of changes) {
-				// lengths stand at multiples of four; half of the runs hit nothing else
-				const at = (half ? place * 4 : place) % (bytes.length - 1);
-				bytes[at] = value;
-				bytes[at + 1] = value >> 8;
-			}
-			decode(bytes);
-		}),
+		fc.property(
+			anyMessage,
+			fc.array(change, { minLength: 1, maxLength: 6 }),
+			fc.boolean(),
+			(message, changes, half) => {
+				const bytes = message.slice();
+				for (const [place, value] of changes) {
+					// lengths stand at multiples of four; half of the runs hit nothing else
+					const at = (half ? place * 4 : place) % (bytes.length - 1);
+					bytes[at] = value;
+					bytes[at + 1] = value >> 8;
+				}
+				decode(bytes);
+			},
+		),
 		{ numRuns: 3000 },
 	);
 	fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void decode(bytes)));

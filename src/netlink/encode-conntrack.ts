@@ -49,7 +49,7 @@ import {
 	VTAGS,
 	ZONES,
 } from "../conntrack/record.ts";
-import { IPS_COMMITTABLE, IPS_CONFIRMED } from "../conntrack/status.ts";
+import { IPS_COMMITTABLE, IPS_CONFIRMED, IPS_FIXED_TIMEOUT } from "../conntrack/status.ts";
 import { destinationPort, icmpId, invertPorts, sourcePort } from "../conntrack/tuple.ts";
 import type { AttributeWriter } from "./attribute.ts";
 import * as C from "./constants.ts";
@@ -136,7 +136,9 @@ export class ConntrackEncoder {
 		const has = record[HAS]!;
 		this.#original(record);
 		if (has & H_STATUS) writer.u32(C.CTA_STATUS, record[STATUS]!);
-		if (has & H_TIMEOUT) writer.u32(C.CTA_TIMEOUT, record[TIMEOUT]!);
+		// the timeout of an entry that has a fixed one cannot be changed: EPERM for the whole request
+		const isFixed = (has & H_STATUS) !== 0 && (record[STATUS]! & IPS_FIXED_TIMEOUT) !== 0;
+		if (has & H_TIMEOUT && !isFixed) writer.u32(C.CTA_TIMEOUT, record[TIMEOUT]!);
 		if (has & H_MARK) writer.u32(C.CTA_MARK, record[MARK]!);
 		this.#protoinfo(record, options.windowTracking);
 		this.#sequenceAdjustments(record);

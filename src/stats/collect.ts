@@ -60,8 +60,8 @@ export function networkStats(ftfw: Ftfw, channel: Channel): NetworkStats {
 	const stats = {
 		malformed: 0,
 		version: c.badVersion,
-		header: c.badHeader + c.ownNode + c.tooManyPeers + c.unknownEpoch,
-		payload: c.badPayload + c.badChecksum,
+		header: c.badHeader + c.ownNode + c.tooManyPeers + c.unknownEpoch + c.helloFlood,
+		payload: c.badPayload + c.badSeal,
 		type: c.badType,
 		truncated: c.truncated + channel.counters.truncated,
 		size: c.badSize,

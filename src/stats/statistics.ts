@@ -32,6 +32,8 @@ export interface StatisticsSources {
 	dump: { readonly counters: { malformed: number } };
 	router: { readonly filtered: number };
 	operations: { readonly kernelFlushes: number; readonly resync: { readonly count: number } };
+	/** How the dedicated link is protected, in a line. */
+	security: { readonly text: string };
 	clock: Clock;
 }
 
@@ -55,7 +57,9 @@ export class Statistics {
 			case Opcode.statsExpect:
 				return this.#general(EXPECTATION);
 			case Opcode.statsNetwork:
-				return renderNetwork(networkStats(ftfw, channel), links, peerStats(ftfw, clock.now()));
+				return (
+					renderNetwork(networkStats(ftfw, channel), links, peerStats(ftfw, clock.now())) + this.#security()
+				);
 			case Opcode.statsCache:
 				return renderCaches(...this.#sides(CONNTRACK));
 			case Opcode.statsRuntime:
@@ -84,7 +88,7 @@ export class Statistics {
 	#general(kind: Kind): string {
 		const { ftfw, channel, clock } = this.#from;
 		const [internal, external] = this.#sides(kind);
-		return renderGeneral({
+		const text = renderGeneral({
 			internal,
 			external,
 			traffic: makeTrafficStats(),
@@ -92,6 +96,12 @@ export class Statistics {
 			network: networkStats(ftfw, channel),
 			peers: peerStats(ftfw, clock.now()),
 		});
+		return text + this.#security();
+	}
+
+	/** A block of our own, like the peers'. */
+	#security(): string {
+		return `security:\n${this.#from.security.text}\n\n`;
 	}
 
 	#runtime(control: ControlCounters) {

@@ -130,9 +130,9 @@ test("garbage and bit flips are counted and change nothing", () => {
 	}
 	sim.run(1000);
 	assert.deepEqual(sim.differences(), []);
-	const { badSize, badVersion, badHeader, badChecksum } = ftfw.counters;
+	const { badSize, badVersion, badHeader, badSeal, unknownEpoch, helloFlood } = ftfw.counters;
 	assert.ok(badSize > 0 && badVersion > 0 && badHeader > 0);
-	assert.ok(badSize + badVersion + badHeader + badChecksum >= 2900);
+	assert.ok(badSize + badVersion + badHeader + badSeal + unknownEpoch + helloFlood >= 2900);
 });
 
 test(`${SEEDS} random schedules with loss, delay, duplicates, cuts and restarts all end equal`, () => {

@@ -9,19 +9,12 @@ import { KINDS } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { acknowledges, writeAck } from "./acknowledgement.ts";
 import { type Ack, type ControlRecord, Datagram } from "./datagram.ts";
-import {
-	CHALLENGE_SIZE,
-	EPOCH_SIZE,
-	epochTagOf,
-	type Hello,
-	readHello,
-	sameBytes,
-	writeHello,
-} from "./handshake.ts";
-import { Outgoing, type Sink } from "./outgoing.ts";
+import { CHALLENGE_SIZE, epochTagOf, type Hello, readHello, sameBytes, writeHello } from "./handshake.ts";
+import { Outgoing } from "./outgoing.ts";
 import { Control, PEERS_MAX, Peer } from "./peer.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { newSyncCounters, type Reject, type SyncCounters } from "./sync-counters.ts";
-import { FLAG_ACK, FLAG_HELLO, Frame, type FrameReject } from "./wire/frame.ts";
+import { FLAG_ACK, FLAG_HELLO, Frame, type FrameReject, HEADER_SIZE } from "./wire/frame.ts";
 import type { MsgpackWriter } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
 import type { Seal } from "./wire/seal.ts";
@@ -34,6 +27,8 @@ const DOWN_AFTER = 3500;
 /** HELLO while some peer is not up, and at most this often in answer to a stranger. */
 const HELLO_EVERY = 500;
 const HELLO_ANSWER_EVERY = 20;
+/** HELLOs of unknown epochs that are looked into: each costs a key derivation, and anybody can send them. */
+const STRANGERS_PER_SECOND = 200;
 
 // Tuning constants.
 /** Datagrams that are acknowledged together, and the longest that one waits for it, milliseconds. */
@@ -45,6 +40,8 @@ const SWEEP_SLOTS = 8192;
 export interface FtfwOptions {
 	/** This node's id, unique in the cluster. */
 	node: number;
+	/** EPOCH_SIZE random bytes, drawn for this start of the daemon and no other. */
+	epoch: Uint8Array;
 	internal: InternalCaches;
 	names: NameTable;
 	/** Seed of the key hash of the external caches. */
@@ -56,8 +53,8 @@ export interface FtfwOptions {
 	/** Datagrams that the receive buffer takes in. */
 	credit: number;
 	seal: Seal;
-	/** Takes sealed datagrams. */
-	sink: Sink;
+	/** Takes the sealed datagram in bytes [0, end), and copies what it keeps. */
+	sink: (bytes: Uint8Array, end: number) => void;
 	/** Random bytes: from the system, or from a test's seed. */
 	entropy: (size: number) => Uint8Array;
 	/** Something that an operator would want to know. */
@@ -81,11 +78,12 @@ export class Ftfw {
 	readonly #datagram: Datagram;
 	#helloAt = Number.NEGATIVE_INFINITY;
 	#helloWanted = false;
+	readonly #strangers = new RateLimit(STRANGERS_PER_SECOND);
 
 	constructor(options: FtfwOptions) {
 		this.#options = options;
 		this.node = options.node;
-		this.epoch = options.entropy(EPOCH_SIZE);
+		this.epoch = options.epoch;
 		this.#epochTag = epochTagOf(this.epoch);
 		this.#datagram = new Datagram(options.names);
 		const { conntracks, expectations } = options.internal;
@@ -96,7 +94,9 @@ export class Ftfw {
 			names: options.names,
 			datagramMax: options.datagramMax - options.seal.overhead,
 			counters: this.counters,
-			sink: (bytes, end) => options.sink(bytes, options.seal.seal(bytes, end)),
+			sink: (bytes, body, end, sequence) => {
+				options.sink(bytes, options.seal.seal(bytes, body, end, sequence));
+			},
 			writeAcks: (writer, now) => this.#writeAcks(writer, now),
 		});
 		conntracks.listener = this.outgoing.listener(0);
@@ -123,17 +123,21 @@ export class Ftfw {
 			counters.replayed++;
 			return;
 		}
-		const stop = this.#options.seal.unseal(bytes, start, end);
-		if (stop < 0) {
-			this.#reject("badChecksum");
+		const isHello = (frame.flags & FLAG_HELLO) !== 0;
+		if (!isHello && !isKnownEpoch) {
+			// not answered: whoever is not heard says HELLO by itself
+			counters.unknownEpoch++;
 			return;
 		}
-		if ((frame.flags & FLAG_HELLO) !== 0) this.#hello(peer, bytes, start, stop, now);
-		else if (isKnownEpoch) this.#data(peer, bytes, start, stop, now);
-		else {
-			counters.unknownEpoch++;
-			this.#wantHello(now);
+		if (isHello && !isKnownEpoch && !this.#strangers.take(now)) {
+			this.#reject("helloFlood");
+			return;
 		}
+		const epoch = isHello ? bytes.slice(start + HEADER_SIZE, frame.body) : peer!.epoch!;
+		const stop = this.#options.seal.unseal(frame, epoch, bytes, start, end);
+		if (stop < 0) this.#reject("badSeal");
+		else if (isHello) this.#hello(peer, epoch, bytes, stop, now);
+		else this.#data(peer!, bytes, stop, now);
 	}
 
 	/** What has to be done without anything happening: call it every few milliseconds while `isBusy`, else often. */
@@ -184,9 +188,9 @@ export class Ftfw {
 		this.pump(now);
 	}
 
-	#hello(known: Peer | undefined, bytes: Uint8Array, start: number, stop: number, now: number): void {
-		const hello = readHello(bytes, start + 24, stop, this.node);
-		if (!hello || epochTagOf(hello.epoch) !== this.#frame.epochTag) {
+	#hello(known: Peer | undefined, epoch: Uint8Array, bytes: Uint8Array, stop: number, now: number): void {
+		const hello = readHello(bytes, this.#frame.body, stop, this.node);
+		if (!hello || epochTagOf(epoch) !== this.#frame.epochTag) {
 			this.#reject("badPayload");
 			return;
 		}
@@ -195,14 +199,14 @@ export class Ftfw {
 			this.#reject("tooManyPeers");
 			return;
 		}
-		const isAdopted = peer.epoch !== undefined && sameBytes(peer.epoch, hello.epoch);
+		const isAdopted = peer.epoch !== undefined && sameBytes(peer.epoch, epoch);
 		if (!isAdopted && !this.#mayAdopt(peer, hello)) {
 			// its challenge is worth an echo, and it has to learn mine
 			if (hello.forMe) peer.theirChallenge = hello.forMe.challenge;
 			this.#wantHello(now);
 			return;
 		}
-		if (!isAdopted) this.#adopt(peer, hello, now);
+		if (!isAdopted) this.#adopt(peer, epoch, now);
 		this.#heard(peer, now);
 		// one that was overtaken by a later HELLO describes what is over
 		if (this.#frame.sequence < peer.helloSequence) return;
@@ -218,10 +222,10 @@ export class Ftfw {
 		return hello.forMe !== undefined && sameBytes(hello.forMe.echo, peer.challenge);
 	}
 
-	#adopt(peer: Peer, hello: Hello, now: number): void {
+	#adopt(peer: Peer, epoch: Uint8Array, now: number): void {
 		const isRestart = peer.epoch !== undefined;
-		peer.epoch = hello.epoch;
-		peer.epochTag = epochTagOf(hello.epoch);
+		peer.epoch = epoch;
+		peer.epochTag = epochTagOf(epoch);
 		peer.window.reset(this.#frame.sequence - 1);
 		peer.challenge = this.#options.entropy(CHALLENGE_SIZE);
 		peer.helloSequence = 0;
@@ -247,10 +251,10 @@ export class Ftfw {
 		this.pump(now);
 	}
 
-	#data(peer: Peer, bytes: Uint8Array, start: number, stop: number, now: number): void {
+	#data(peer: Peer, bytes: Uint8Array, stop: number, now: number): void {
 		const { counters } = this;
 		const datagram = this.#datagram;
-		const fault = datagram.decode(bytes, start + 24, stop);
+		const fault = datagram.decode(bytes, this.#frame.body, stop);
 		if (fault) {
 			this.#reject(PAYLOAD_REJECT[fault]);
 			return;
@@ -326,8 +330,9 @@ export class Ftfw {
 		this.#helloAt = now;
 		this.#helloWanted = false;
 		const { credit } = this.#options;
-		const own = { epoch: this.epoch, credit, nextSequence: this.outgoing.nextSequence };
-		writeHello(this.outgoing.begin(), own, this.peers);
+		const writer = this.outgoing.begin(FLAG_HELLO);
+		writer.bytes.set(this.epoch, HEADER_SIZE);
+		writeHello(writer, { credit, nextSequence: this.outgoing.nextSequence }, this.peers);
 		this.outgoing.end(FLAG_HELLO, now);
 	}
 
@@ -384,7 +389,6 @@ export class Ftfw {
 const FRAME_REJECT: Readonly<Record<FrameReject, Reject>> = {
 	short: "badSize",
 	version: "badVersion",
-	suite: "badHeader",
 	flags: "badHeader",
 	sequence: "badHeader",
 };

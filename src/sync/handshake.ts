@@ -4,7 +4,9 @@
 // random challenge which the receiver has set this sender; the challenge is then replaced. So no recorded HELLO ever
 // brings an old epoch back, and both sides learn of a restart of the other.
 //
-//   [1, protocol version, credit, next sequence, epoch, [[node, adopted tag, is heard, challenge, echo] ...]]
+// The epoch stands in clear behind the frame header; the record is
+//
+//   [1, protocol version, credit, next sequence, [[node, adopted tag, is heard, challenge, echo] ...]]
 //
 // The list has an entry for each peer that the sender knows: the tag of the epoch that it has adopted of that peer
 // (0: none), whether it knows that the peer has adopted its own (if not, it wants a HELLO in answer), the challenge
@@ -15,7 +17,6 @@ import { MsgpackReader, type MsgpackWriter } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
 
 export const PROTOCOL_VERSION = 1;
-export const EPOCH_SIZE = 16;
 export const CHALLENGE_SIZE = 16;
 const LIST_MAX = 16;
 
@@ -24,22 +25,20 @@ export interface Hello {
 	version: number;
 	credit: number;
 	nextSequence: number;
-	epoch: Uint8Array;
 	/** The entry for the receiver, if there is one. */
 	forMe?: { adoptedTag: number; isHeard: boolean; challenge: Uint8Array; echo: Uint8Array };
 }
 
 export function writeHello(
 	writer: MsgpackWriter,
-	own: { epoch: Uint8Array; credit: number; nextSequence: number },
+	own: { credit: number; nextSequence: number },
 	peers: readonly Peer[],
 ): void {
-	writer.array(6);
+	writer.array(5);
 	writer.uint(RecordType.hello);
 	writer.uint(PROTOCOL_VERSION);
 	writer.uint(own.credit);
 	writer.uint(own.nextSequence);
-	writer.bin(own.epoch);
 	writer.array(peers.length);
 	for (const peer of peers) {
 		writer.array(5);
@@ -55,14 +54,13 @@ export function writeHello(
 export function readHello(bytes: Uint8Array, start: number, end: number, node: number): Hello | undefined {
 	const reader = new MsgpackReader();
 	reader.reset(bytes, start, end);
-	if (reader.array() !== 6 || reader.uint(0xff) !== RecordType.hello) return undefined;
+	if (reader.array() !== 5 || reader.uint(0xff) !== RecordType.hello) return undefined;
 	const version = reader.uint(0xff);
 	const credit = reader.uint(0xffff);
 	const nextSequence = reader.uint(Number.MAX_SAFE_INTEGER);
-	const epochAt = reader.bin(EPOCH_SIZE);
 	const entries = reader.array();
 	if (reader.failed || entries > LIST_MAX) return undefined;
-	const hello: Hello = { version, credit, nextSequence, epoch: bytes.slice(epochAt, epochAt + EPOCH_SIZE) };
+	const hello: Hello = { version, credit, nextSequence };
 	for (let i = 0; i < entries; i++) {
 		if (reader.array() !== 5) return undefined;
 		const target = reader.uint(0xffffffff);

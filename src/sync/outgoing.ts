@@ -14,12 +14,15 @@ import { IN_FLIGHT_MAX, InFlight, RECORDS_MAX } from "./in-flight.ts";
 import { Control, type Peer } from "./peer.ts";
 import type { SyncCounters } from "./sync-counters.ts";
 import { RecordEncoder } from "./wire/encode.ts";
-import { FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
+import { bodyOffset, FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
 import { RECORD_MAX, RecordType } from "./wire/record-type.ts";
 
-/** Takes a frame in bytes [0, end); there is room for a seal behind it. Copies what it keeps. */
-export type Sink = (bytes: Uint8Array, end: number) => void;
+/**
+ * Takes the datagram in bytes [0, end), whose records begin at `body`; there is room for a seal behind it. Copies what
+ * it keeps.
+ */
+export type Sink = (bytes: Uint8Array, body: number, end: number, sequence: number) => void;
 
 /** Sequence numbers behind the highest acknowledged one at which a datagram counts as lost, not as late. */
 const REORDER_MAX = 8;
@@ -136,9 +139,9 @@ export class Outgoing {
 		}
 	}
 
-	/** Starts a datagram of other records: the writer stands behind the header. */
-	begin(): MsgpackWriter {
-		this.writer.at = HEADER_SIZE;
+	/** Starts a datagram of other records: the writer stands where they begin. */
+	begin(flags = 0): MsgpackWriter {
+		this.writer.at = bodyOffset(flags);
 		return this.writer;
 	}
 
@@ -296,7 +299,7 @@ export class Outgoing {
 		writeHeader(this.writer.bytes, flags, node, epochTag, sequence);
 		this.sentAt = now;
 		counters.sent++;
-		sink(this.writer.bytes, this.writer.at);
+		sink(this.writer.bytes, bodyOffset(flags), this.writer.at, sequence);
 	}
 
 	readonly #settled = (key: number, version: number, bit: number): void => {

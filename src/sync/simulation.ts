@@ -5,6 +5,7 @@ import { NameTable } from "../conntrack/names.ts";
 import * as R from "../conntrack/record.ts";
 import { invertTuple } from "../conntrack/tuple.ts";
 import { Ftfw } from "./ftfw.ts";
+import { EPOCH_SIZE } from "./wire/frame.ts";
 import { PlainSeal } from "./wire/seal.ts";
 
 /** mulberry32: small, seeded, good enough for schedules. */
@@ -81,8 +82,11 @@ export class Simulation {
 	/** Starts the daemon of a node, or restarts it: it knows nothing but its kernel. */
 	start(node: SimulatedNode): void {
 		node.internal = newInternalCaches(this.random.below(2 ** 31), 1_000_000);
+		const entropy = (size: number): Uint8Array =>
+			Uint8Array.from({ length: size }, () => this.random.below(256));
 		node.ftfw = new Ftfw({
 			node: node.id,
+			epoch: entropy(EPOCH_SIZE),
 			internal: node.internal,
 			names: new NameTable(),
 			hashSeed: this.random.below(2 ** 31),
@@ -91,7 +95,7 @@ export class Simulation {
 			credit: 64,
 			seal: new PlainSeal(),
 			sink: (bytes, end) => this.#send(node, bytes, end),
-			entropy: (size) => Uint8Array.from({ length: size }, () => this.random.below(256)),
+			entropy,
 			rejected: () => {},
 			notice: (text) => this.notices.push(`${this.now} node ${node.id}: ${text}`),
 		});

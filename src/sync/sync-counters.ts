@@ -6,7 +6,8 @@ export const REJECTS = {
 	badSize: "shorter than a header",
 	badVersion: "not of this protocol, or of another version of it",
 	badHeader: "with a header that nobody sends",
-	badChecksum: "with a wrong checksum",
+	badSeal: "with a wrong checksum or seal",
+	helloFlood: "that greets, because there were too many in a second",
 	badType: "with a record of unknown type",
 	badPayload: "with a malformed record",
 	truncated: "that ends in the middle of a record",
@@ -32,7 +33,10 @@ export interface SyncCounters {
 	/** First byte, suite, flags or sequence number. */
 	badVersion: number;
 	badHeader: number;
-	badChecksum: number;
+	/** Not what its sender sealed, or sealed with a key that is not in the ring. */
+	badSeal: number;
+	/** HELLOs of unknown epochs beyond what is looked into in a second. */
+	helloFlood: number;
 	/** A record of no known type. */
 	badType: number;
 	/** A record that its type's rules forbid. */
@@ -60,7 +64,8 @@ export function newSyncCounters(): SyncCounters {
 		badSize: 0,
 		badVersion: 0,
 		badHeader: 0,
-		badChecksum: 0,
+		badSeal: 0,
+		helloFlood: 0,
 		badType: 0,
 		badPayload: 0,
 		truncated: 0,

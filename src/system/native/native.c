@@ -180,10 +180,14 @@ static napi_value join_group(napi_env env, napi_callback_info info) {
 /* interfaceInfo(name) -> [index, mtu, flags]; flags are IFF_* of netdevice(7) */
 static napi_value interface_info(napi_env env, napi_callback_info info) {
 	struct ifreq request = {0};
+	char name[IFNAMSIZ + 1];
 	size_t length;
 	ARGS(1);
-	if (napi_get_value_string_utf8(env, argv[0], request.ifr_name, IFNAMSIZ, &length) != napi_ok)
+	if (napi_get_value_string_utf8(env, argv[0], name, sizeof name, &length) != napi_ok)
 		return bad_argument(env);
+	if (length >= IFNAMSIZ) /* cut, it could be another interface's name */
+		return system_error(env, "ioctl", ENODEV);
+	memcpy(request.ifr_name, name, length);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return system_error(env, "socket", errno);
@@ -239,8 +243,10 @@ static napi_value receive(napi_env env, napi_callback_info info) {
 	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], (void **)&buffer, &size) ||
 	    !get_int(env, argv[2], &stride) || !get_bytes(env, argv[3], (void **)&lengths, &lengths_size) || stride <= 0)
 		return bad_argument(env);
-	if (!get_bytes(env, argv[4], (void **)&names, &names_size))
-		names = NULL;
+	napi_valuetype names_type;
+	if (napi_typeof(env, argv[4], &names_type) != napi_ok ||
+	    (names_type != napi_null && !get_bytes(env, argv[4], (void **)&names, &names_size)))
+		return bad_argument(env);
 	size_t count = lengths_size / sizeof *lengths;
 	if (count > size / (size_t)stride)
 		count = size / (size_t)stride;
@@ -334,11 +340,12 @@ static napi_value send_many(napi_env env, napi_callback_info info) {
 /* --- waiting --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-	uv_poll_t handle; /* first: the close callback frees the whole */
+	uv_poll_t handle;
 	napi_env env;
 	napi_ref callback;
 	napi_async_context context;
 	napi_async_cleanup_hook_handle cleanup;
+	int references; /* one of the handle's, one of JavaScript's */
 	bool armed, closing;
 } poller;
 
@@ -371,10 +378,22 @@ static void poller_ready(uv_poll_t *handle, int status, int events) {
 	napi_close_handle_scope(p->env, scope);
 }
 
+static void poller_release(poller *p) {
+	if (--p->references == 0)
+		free(p);
+}
+
+/* JavaScript has dropped its reference: until then a closed poller must still be known as one. */
+static void poller_finalize(napi_env env, void *data, void *hint) {
+	(void)env;
+	(void)hint;
+	poller_release(data);
+}
+
 static void poller_closed(uv_handle_t *handle) {
 	poller *p = handle->data;
 	napi_remove_async_cleanup_hook(p->cleanup);
-	free(p);
+	poller_release(p);
 }
 
 static void poller_close(poller *p) {
@@ -416,7 +435,8 @@ static napi_value poll_open(napi_env env, napi_callback_info info) {
 	napi_async_init(env, NULL, name, &p->context);
 	napi_add_async_cleanup_hook(env, poller_cleanup, p, &p->cleanup);
 	poller_arm(p);
-	napi_create_external(env, p, NULL, NULL, &result);
+	p->references = 2;
+	napi_create_external(env, p, poller_finalize, NULL, &result);
 	return result;
 }
 

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { arbitraryConntrack } from "../conntrack/arbitrary.ts";
+import * as R from "../conntrack/record.ts";
+import { ConntrackLayout } from "./conntrack-layout.ts";
+
+const AT = 8;
+
+/** A slot's words with garbage in them, and room on both sides. */
+const newSlot = (layout: ConntrackLayout): Int32Array => new Int32Array(AT + layout.packedWords + 8).fill(-7);
+
+function unpacked(layout: ConntrackLayout, slot: Int32Array): Int32Array {
+	// what the record held before must not shine through
+	const record = R.newConntrackRecord().fill(-9);
+	layout.unpack(slot, AT, record);
+	return record;
+}
+
+test("a record of any shape is unpacked as it was packed, and no word beside the slot is touched", () => {
+	fc.assert(
+		fc.property(arbitraryConntrack({ id: true }), (record) => {
+			const layout = new ConntrackLayout();
+			const slot = newSlot(layout);
+			layout.pack(slot, AT, record);
+			assert.deepEqual(unpacked(layout, slot), record);
+			const beside = [...slot.subarray(0, AT), ...slot.subarray(AT + layout.packedWords)];
+			assert.ok(beside.every((word) => word === -7));
+		}),
+		{ numRuns: 300 },
+	);
+});
+
+test("only what needs them has blocks of its own", () => {
+	const layout = new ConntrackLayout();
+	const pack = (protocols: number, has: number) => {
+		const record = R.newConntrackRecord();
+		record[R.PROTOCOLS] = protocols;
+		record[R.HAS] = has;
+		layout.pack(newSlot(layout), AT, record);
+		return [layout.ipv6.highWater, layout.rare.highWater];
+	};
+	const plain = R.H_WIRE & ~R.H_RARE;
+	assert.deepEqual(pack(2 | (6 << 8), plain | R.H_ID), [0, 0]);
+	assert.deepEqual(pack(10 | (6 << 8), plain), [1, 0]);
+	assert.deepEqual(pack(2 | (6 << 8), R.H_MASTER), [1, 1]);
+	assert.deepEqual(pack(10 | (132 << 8), R.H_SCTP), [2, 2]);
+});
+
+/** The record with another's attributes under its own key. */
+function withKeyOf(key: Int32Array, attributes: Int32Array): Int32Array {
+	const record = attributes.slice();
+	record.set(key.subarray(R.PROTOCOLS, R.REPLY_PORTS), R.PROTOCOLS);
+	if ((key[R.PROTOCOLS]! & 0xff) === 2) {
+		record.fill(0, R.REPLY_SRC + 1, R.REPLY_SRC + 4);
+		record.fill(0, R.REPLY_DST + 1, R.REPLY_DST + 4);
+	}
+	return record;
+}
+
+test("a slot that is written again and again holds the last record, and leaks no block", () => {
+	const changes = fc.array(arbitraryConntrack({ id: true }), { minLength: 1, maxLength: 8 });
+	fc.assert(
+		fc.property(changes, (records) => {
+			const layout = new ConntrackLayout();
+			const slot = newSlot(layout);
+			for (let round = 0; round < 3; round++) {
+				layout.pack(slot, AT, records[0]!);
+				for (const attributes of records) {
+					const record = withKeyOf(records[0]!, attributes);
+					layout.repack(slot, AT, record);
+					assert.deepEqual(unpacked(layout, slot), record);
+				}
+				layout.release(slot, AT);
+			}
+			assert.ok(layout.ipv6.highWater <= 1, "IPv6 blocks");
+			assert.ok(layout.rare.highWater <= 1, "rare blocks");
+		}),
+	);
+});
+
+/** The words that make the key. */
+function keyWords(record: Int32Array): number[] {
+	const words = [R.PROTOCOLS, R.ZONES, R.ORIG_PORTS];
+	const length = (record[R.PROTOCOLS]! & 0xff) === 10 ? 4 : 1;
+	for (let i = 0; i < length; i++) words.push(R.ORIG_SRC + i, R.ORIG_DST + i);
+	return words;
+}
+
+test("a slot is found by its key, the whole key and nothing but the key", () => {
+	fc.assert(
+		fc.property(arbitraryConntrack(), arbitraryConntrack(), fc.nat(31), (record, other, bit) => {
+			const layout = new ConntrackLayout();
+			const slot = newSlot(layout);
+			layout.pack(slot, AT, record);
+			const same = withKeyOf(record, other);
+			assert.equal(layout.same(slot, AT, same), true);
+			assert.equal(layout.hash(same, 5), layout.hash(record, 5));
+			for (const word of keyWords(record)) {
+				const different = record.slice();
+				// protocols have sixteen bits, and another family would be another key altogether
+				different[word]! ^= word === R.PROTOCOLS ? 0x100 << (bit & 7) : 1 << bit;
+				assert.equal(layout.same(slot, AT, different), false, `word ${word}, bit ${bit}`);
+				assert.notEqual(layout.hash(different, 5), layout.hash(record, 5));
+			}
+		}),
+		{ numRuns: 300 },
+	);
+});
+
+test("the hash follows the seed", () => {
+	const layout = new ConntrackLayout();
+	const record = R.newConntrackRecord();
+	const hashes = new Set(Array.from({ length: 100 }, (_, seed) => layout.hash(record, seed)));
+	assert.equal(hashes.size, 100);
+});

@@ -1,0 +1,77 @@
+// The command line of the key commands. Only the words: what is a key's number, or a usable file, is judged by whoever
+// runs the command, so that a client command does not load cryptography.
+import type { Command } from "./argv.ts";
+
+/** Ids are as typed. */
+export type KeyCommand =
+	| { action: "generate"; id?: string; out?: string }
+	/** Without a file that of the configuration. */
+	| { action: "list"; file?: string }
+	| { action: "use" | "remove"; id: string };
+
+type KeyVerb = "keygen" | "keys";
+
+/** The forms of the commands, for the usage text. */
+export const KEY_FORMS: readonly { words: string; help: string }[] = [
+	{ words: "keygen [ID]", help: "print a line for a key file, with a new key (ID is 1)" },
+	{ words: "keygen --out FILE [ID]", help: "create a key file, or add a new key to it" },
+	{
+		words: "keys [FILE]",
+		help: "list the fingerprints of the keys, those of the configuration without FILE",
+	},
+	{ words: "keys use ID", help: "seal with this key of the configuration's key file" },
+	{ words: "keys remove ID", help: "remove this key from the configuration's key file" },
+];
+
+export function isKeyVerb(word: string): word is KeyVerb {
+	return word === "keygen" || word === "keys";
+}
+
+/**
+ * Reads the words behind the verb.
+ * @param config of a `-C` before the verb
+ */
+export function parseKeyWords(verb: KeyVerb, rest: readonly string[], config: string | undefined): Command {
+	const words: string[] = [];
+	let out: string | undefined;
+	for (let i = 0; i < rest.length; i++) {
+		const word = rest[i]!;
+		if (word === "-v") return { kind: "version" };
+		if (word === "-h") return { kind: "help" };
+		if (word === "-C") {
+			config = rest[++i];
+			if (!config) return usageError("Missing config filename");
+		} else if (word === "--out" && verb === "keygen") {
+			out = rest[++i];
+			if (!out) return usageError("Missing key filename");
+		} else if (word.startsWith("-") || word === "") {
+			return usageError(`Unknown option: ${word}`);
+		} else words.push(word);
+	}
+	const command = verb === "keygen" ? generate(words, out) : manage(words);
+	if (!command || (config !== undefined && !takesConfig(command))) return usageError("Invalid parameters");
+	return { kind: "keys", command, ...(config === undefined ? {} : { config }) };
+}
+
+function generate([id, ...surplus]: readonly string[], out: string | undefined): KeyCommand | undefined {
+	if (surplus.length > 0) return undefined;
+	return { action: "generate", ...(id === undefined ? {} : { id }), ...(out === undefined ? {} : { out }) };
+}
+
+function manage([first, second, ...surplus]: readonly string[]): KeyCommand | undefined {
+	if (surplus.length > 0) return undefined;
+	if (first === "use" || first === "remove") {
+		return second === undefined ? undefined : { action: first, id: second };
+	}
+	if (second !== undefined) return undefined;
+	return first === undefined ? { action: "list" } : { action: "list", file: first };
+}
+
+function takesConfig(command: KeyCommand): boolean {
+	return command.action === "list" ? command.file === undefined : command.action !== "generate";
+}
+
+/** Words are not repeated in it where they could be a key that was pasted to the wrong place. */
+function usageError(message: string): Command {
+	return { kind: "error", message, showUsage: true };
+}

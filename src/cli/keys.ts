@@ -1,0 +1,105 @@
+// The key commands: make a key, list the ring, change it. Keys go to a key file or, with `keygen` alone, to the
+// standard output, and nowhere else; messages call them by number and fingerprint.
+import type { Config } from "../config/config.ts";
+import { addKey, type KeyEdit, removeKey, usePrimary } from "../security/key-edit.ts";
+import { createKeyFile, editKeyFile } from "../security/key-file.ts";
+import {
+	generateKeyLine,
+	KEY_ID_MAX,
+	KeyFileError,
+	parseKeyFile,
+	parseKeyId,
+	type RingKey,
+	readKeyFile,
+} from "../security/key-ring.ts";
+import type { KeyCommand } from "./key-words.ts";
+
+/** What a key command needs of its process. */
+export interface KeyEnvironment {
+	/** To the standard error. */
+	say(level: "notice" | "ERROR", text: string): Promise<void>;
+	/** To the standard output. Rejects when that takes no more. */
+	print(text: string): Promise<void>;
+	/** The configuration; undefined when it cannot be read, which has been said. */
+	config(): Promise<{ config: Config } | undefined>;
+}
+
+const RELOAD_HINT = "tell each daemon: systemctl reload ctsync, or kill -HUP PID";
+
+/** @returns the exit status: 0, or 1 when it could not be done, which has been said */
+export async function runKeyCommand(command: KeyCommand, environment: KeyEnvironment): Promise<number> {
+	try {
+		switch (command.action) {
+			case "generate": {
+				const id = command.id === undefined ? undefined : keyId(command.id);
+				if (command.out === undefined) await environment.print(generateKeyLine(id ?? 1, true));
+				else await environment.say("notice", addToFile(command.out, id));
+				return 0;
+			}
+			case "list": {
+				const path = command.file ?? (await configuredFile(environment));
+				if (path === undefined) return 1;
+				await environment.print(formatRing(path));
+				return 0;
+			}
+			case "use":
+			case "remove": {
+				const id = keyId(command.id);
+				const path = await configuredFile(environment);
+				if (path === undefined) return 1;
+				await environment.say("notice", change(path, command.action, id));
+				await environment.say("notice", RELOAD_HINT);
+				return 0;
+			}
+		}
+	} catch (error) {
+		const { message } = error as Error;
+		await environment.say("ERROR", error instanceof KeyFileError ? message : `can't write: ${message}`);
+		return 1;
+	}
+}
+
+/** The text is not repeated: somebody may have typed the key itself. */
+function keyId(text: string): number {
+	const id = parseKeyId(text);
+	if (id === undefined) throw new KeyFileError(`a key's number must be from 1 to ${KEY_ID_MAX}`);
+	return id;
+}
+
+async function configuredFile({ config, say }: KeyEnvironment): Promise<string | undefined> {
+	const loaded = await config();
+	if (!loaded) return undefined;
+	const { file, security } = loaded.config;
+	if (!security) await say("ERROR", `${file}: no key file is configured (Security { KeyFile PATH })`);
+	return security?.keyFile;
+}
+
+/** @returns what was done */
+function addToFile(path: string, id: number | undefined): string {
+	const line = generateKeyLine(id ?? 1, true);
+	if (createKeyFile(path, line)) {
+		return `created \`${path}' with ${nameOf(parseKeyFile(line, path).primary)}, which is primary`;
+	}
+	const { key, isPrimary } = editKeyFile(path, (text) => addKey(text, path, id));
+	return `added ${nameOf(key)} to \`${path}'${isPrimary ? ", where it is primary" : ""}`;
+}
+
+/** @returns what was done */
+function change(path: string, action: "use" | "remove", id: number): string {
+	const edit = (text: string): KeyEdit =>
+		action === "use" ? usePrimary(text, path, id) : removeKey(text, path, id);
+	const { key, isChange } = editKeyFile(path, edit);
+	if (action === "remove") return `removed ${nameOf(key)} from \`${path}'`;
+	return `${nameOf(key)} of \`${path}' is primary ${isChange ? "now" : "already"}`;
+}
+
+function formatRing(path: string): string {
+	const { keys, primary } = readKeyFile(path);
+	return [...keys.values()]
+		.map((key) => `${key.id} ${key.fingerprint}${key === primary ? " primary" : ""}\n`)
+		.join("");
+}
+
+function nameOf({ id, fingerprint }: RingKey): string {
+	return `key ${id} (fingerprint ${fingerprint})`;
+}

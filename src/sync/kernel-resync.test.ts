@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import type { Clock } from "../system/clock.ts";
+import { KernelResync, type ResyncOptions } from "./kernel-resync.ts";
+import { recordOf, type SimulatedNode, Simulation } from "./simulation.ts";
+
+/** Two nodes in contact, and the resync of the first with tables that the test writes. */
+function setUp(tables: ResyncOptions["tables"], options: Partial<ResyncOptions> = {}) {
+	const sim = new Simulation(1, 2);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	sim.run(1500);
+	const clock: Clock = {
+		now: () => sim.now,
+		after: () => () => {},
+		pause: async () => {},
+		wall: () => new Date(0),
+	};
+	const { conntracks, expectations } = a.internal;
+	const resync = new KernelResync({
+		internal: [conntracks, expectations],
+		tables,
+		passes: () => true,
+		clock,
+		pump: () => a.ftfw.pump(sim.now),
+		...options,
+	});
+	return { sim, a, b, conntracks, resync };
+}
+
+/** The keys that node b holds of node a. */
+const heldKeys = ({ sim, a, b }: { sim: Simulation; a: SimulatedNode; b: SimulatedNode }): number[] => {
+	sim.run(500);
+	return [...sim.held(b, a).keys()].sort((x, y) => x - y);
+};
+
+test("what the kernel has comes in, what it has no more goes, and the peer learns of both", async () => {
+	const all = setUp(async (kind, visit) => {
+		if (kind === CONNTRACK) for (const key of [2, 3, 4]) visit(recordOf(key, 0));
+	});
+	for (const key of [1, 2, 3]) all.conntracks.apply(recordOf(key, 0), true, 0);
+	assert.deepEqual(heldKeys(all), [1, 2, 3]);
+	await all.resync.run();
+	assert.deepEqual(heldKeys(all), [2, 3, 4]);
+	assert.equal(all.resync.count, 1);
+	assert.equal(all.conntracks.store.count, 3, "the dead are forgotten once the peer knows");
+});
+
+test("what the filter does not let pass is treated as if the kernel had it not", async () => {
+	const passes = (_: Kind, record: Int32Array) => record[3]! % 2 === 0;
+	const all = setUp(
+		async (kind, visit) => {
+			if (kind === CONNTRACK) for (const key of [1, 2, 3]) visit(recordOf(key, 0));
+		},
+		{ passes },
+	);
+	all.conntracks.apply(recordOf(1, 0), true, 0);
+	await all.resync.run([CONNTRACK]);
+	assert.deepEqual(heldKeys(all), [2]);
+});
+
+test("the tables are read one after another, and runs do not overlap", async () => {
+	const log: string[] = [];
+	const { resync } = setUp(async (kind) => {
+		log.push(`begin ${kind}`);
+		await new Promise((resolve) => setImmediate(resolve));
+		log.push(`end ${kind}`);
+	});
+	await Promise.all([resync.run(), resync.run([EXPECTATION])]);
+	assert.deepEqual(log, ["begin 0", "end 0", "begin 1", "end 1", "begin 1", "end 1"]);
+});
+
+test("connections that begin and end while the dump is read leave nothing behind", async () => {
+	const all = setUp(async (kind, visit) => {
+		if (kind !== CONNTRACK) return;
+		const { conntracks, a, sim } = all;
+		// ended before anybody was told, and the queue still names its slot
+		conntracks.apply(recordOf(1, 0), true, 0);
+		conntracks.destroy(recordOf(1, 0), 0);
+		a.ftfw.pump(sim.now);
+		// came, went, and came back as often as a busy port does
+		for (let i = 0; i < 3; i++) {
+			conntracks.apply(recordOf(2, i), true, 0);
+			conntracks.destroy(recordOf(2, i), 0);
+		}
+		visit(recordOf(1, 0));
+		visit(recordOf(2, 0));
+	});
+	await all.resync.run();
+	assert.deepEqual(heldKeys(all), []);
+	assert.equal(all.conntracks.store.count, 0);
+});
+
+test("an end that comes just before the dump's reaches the peer that was told of the beginning", async () => {
+	const all = setUp(async (kind) => {
+		if (kind !== CONNTRACK) return;
+		const { conntracks, sim } = all;
+		conntracks.destroy(recordOf(1, 0), 0);
+		conntracks.apply(recordOf(1, 5), true, 0);
+		sim.run(100);
+		conntracks.destroy(recordOf(1, 5), 0);
+	});
+	await all.resync.run();
+	assert.deepEqual(heldKeys(all), []);
+});
+
+test("a flush while the dump is read withdraws: the peer keeps what it has", async () => {
+	const all = setUp(async (kind, visit) => {
+		if (kind !== CONNTRACK) return;
+		const { conntracks } = all;
+		conntracks.apply(recordOf(1, 7), false, 0);
+		conntracks.withdraw(conntracks.store.find(recordOf(1, 0)));
+		visit(recordOf(1, 7));
+	});
+	all.conntracks.apply(recordOf(1, 0), true, 0);
+	assert.deepEqual(heldKeys(all), [1]);
+	await all.resync.run();
+	assert.deepEqual(heldKeys(all), [1]);
+	assert.equal(all.conntracks.store.count, 0);
+});
+
+test("a dump that fails drops nothing, keeps no dead, and the next one works", async () => {
+	let fails = true;
+	const all = setUp(async (kind, visit) => {
+		if (kind !== CONNTRACK) return;
+		visit(recordOf(1, 0));
+		if (fails) throw new Error("dump conntracks: EBUSY");
+	});
+	for (const key of [1, 2]) all.conntracks.apply(recordOf(key, 0), true, 0);
+	await assert.rejects(all.resync.run(), /EBUSY/);
+	assert.equal(all.resync.count, 0);
+	assert.deepEqual(heldKeys(all), [1, 2]);
+	for (let key = 100; key < 200; key++) {
+		all.conntracks.apply(recordOf(key, 0), true, 0);
+		all.conntracks.destroy(recordOf(key, 0), 0);
+	}
+	all.sim.run(500);
+	assert.equal(all.conntracks.store.count, 2, "what dies after a failed dump is forgotten as ever");
+	fails = false;
+	await all.resync.run();
+	assert.deepEqual(heldKeys(all), [1]);
+});
