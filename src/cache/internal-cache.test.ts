@@ -100,7 +100,7 @@ test("of an expectation everything but timeout and id is news", () => {
 	cache.apply(record, false, 0);
 	assert.equal(told.log.length, 1);
 	for (const word of [X.EXP_FLAGS, X.EXP_MASTER_PORTS, X.EXP_NAT_DIR, X.EXP_HELPER]) {
-		const before = told.log.length;
+		const before: number = told.log.length;
 		record[word] = 1;
 		cache.apply(record, false, 0);
 		assert.equal(told.log.length, before + 1, `word ${word}`);

@@ -71,7 +71,6 @@ function takesConfig(command: KeyCommand): boolean {
 	return command.action === "list" ? command.file === undefined : command.action !== "generate";
 }
 
-/** Words are not repeated in it where they could be a key that was pasted to the wrong place. */
 function usageError(message: string): Command {
 	return { kind: "error", message, showUsage: true };
 }

@@ -18,7 +18,7 @@ import type { KeyCommand } from "./key-words.ts";
 export interface KeyEnvironment {
 	/** To the standard error. */
 	say(level: "notice" | "ERROR", text: string): Promise<void>;
-	/** To the standard output. Rejects when that takes no more. */
+	/** To the standard output. Rejects with the system's error when that does not take it. */
 	print(text: string): Promise<void>;
 	/** The configuration; undefined when it cannot be read, which has been said. */
 	config(): Promise<{ config: Config } | undefined>;
@@ -53,8 +53,10 @@ export async function runKeyCommand(command: KeyCommand, environment: KeyEnviron
 			}
 		}
 	} catch (error) {
-		const { message } = error as Error;
-		await environment.say("ERROR", error instanceof KeyFileError ? message : `can't write: ${message}`);
+		const { message, code } = error as NodeJS.ErrnoException;
+		if (error instanceof KeyFileError) await environment.say("ERROR", message);
+		else if (code !== undefined) await environment.say("ERROR", `can't write: ${message}`);
+		else throw error;
 		return 1;
 	}
 }

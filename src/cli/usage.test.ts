@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CLIENT_OPTIONS, GENERAL_OPTIONS, parseArgv } from "./argv.ts";
+import { KEY_FORMS } from "./key-words.ts";
 import { formatUsage, formatVersion } from "./usage.ts";
 
 test("the version names program and number", () => {
@@ -19,8 +20,21 @@ test("the usage has conntrackd's layout", () => {
 	assert.equal(lines[8], "");
 	assert.equal(lines[9], "Client mode commands:");
 	assert.deepEqual(lines.slice(-2), ["", ""], "one empty line at the end");
-	const rows = lines.filter((line) => line.startsWith("  "));
+	const own = lines.indexOf("Key commands:");
+	assert.deepEqual(lines[own - 1], "");
+	const rows = lines.slice(0, own).filter((line) => line.startsWith("  "));
 	for (const row of rows) assert.match(row, /^ {2}-[a-zA-Z]( \[[a-z|]+\])?, \S/);
+	const ownRows = lines.slice(own + 1, -2);
+	assert.equal(ownRows.length, KEY_FORMS.length);
+	for (const row of ownRows) assert.match(row, /^ {2}[a-z]+( [^,]+)?, \S/);
+});
+
+test("every key command that the usage lists is understood, with and without what is optional", () => {
+	for (const { words } of KEY_FORMS) {
+		for (const form of [words.replace(/ \[.*\]/, ""), words.replaceAll(/[[\]]/g, "")]) {
+			assert.equal(parseArgv(form.split(" ")).kind, "keys", form);
+		}
+	}
 });
 
 test("the usage lists every option with its parameters, and only what is understood", () => {

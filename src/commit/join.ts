@@ -53,15 +53,18 @@ export function joinConntrack(
 	const status = (local[STATUS]! | (record[STATUS]! & IPS_COMMITTABLE)) >>> 0;
 	let differs = status !== local[STATUS]! >>> 0;
 	record[STATUS] = status;
-	if ((local[HAS]! & record[HAS]! & H_TCP) !== 0 && tcpRank(local) > tcpRank(record)) {
-		record[PROTOINFO] = local[PROTOINFO]!;
-	} else if ((record[HAS]! & H_TCP) !== 0 && tcpRank(local) < tcpRank(record)) differs = true;
+	const isFurther = (local[HAS]! & record[HAS]! & H_TCP) !== 0 && tcpRank(local) > tcpRank(record);
+	if (isFurther) record[PROTOINFO] = local[PROTOINFO]!;
+	else if ((record[HAS]! & H_TCP) !== 0 && tcpRank(local) < tcpRank(record)) differs = true;
 	const isLiberal = (tcpFlagsOrig(local) & tcpFlagsReply(local) & IP_CT_TCP_FLAG_BE_LIBERAL) !== 0;
 	// an entry that the kernel picked up in mid-stream checks windows that it does not know
 	if ((record[HAS]! & H_TCP) !== 0 && !isLiberal && !windowTracking) differs = true;
 	// a shorter local timeout alone is no reason for an update: it is only further through the same one
 	if ((local[HAS]! & H_TIMEOUT) !== 0) {
-		record[TIMEOUT] = Math.max(local[TIMEOUT]! >>> 0, record[TIMEOUT]! >>> 0);
+		// what is over must not live for as long as an established connection
+		record[TIMEOUT] = isFurther
+			? local[TIMEOUT]!
+			: Math.max(local[TIMEOUT]! >>> 0, record[TIMEOUT]! >>> 0);
 	}
 	if ((record[HAS]! & H_MARK) !== 0 && record[MARK] !== (local[HAS]! & H_MARK ? local[MARK] : 0))
 		differs = true;
@@ -70,9 +73,18 @@ export function joinConntrack(
 		[H_SEQ_REPLY, SEQ_REPLY],
 	] as const) {
 		if ((record[HAS]! & bit) === 0) continue;
+		if ((local[HAS]! & bit) !== 0 && isCorrectedLater(local, record, at)) {
+			record.set(local.subarray(at, at + 3), at);
+			continue;
+		}
 		for (let i = at; i < at + 3; i++) if (local[i] !== record[i] || (local[HAS]! & bit) === 0) differs = true;
 	}
 	return differs ? "update" : "keep";
+}
+
+/** Whether the local sequence adjustment was made further on in the stream (RFC 1982) than the record's. */
+function isCorrectedLater(local: ConntrackRecord, record: ConntrackRecord, at: number): boolean {
+	return (local[at + 1] !== 0 || local[at + 2] !== 0) && ((local[at]! - record[at]!) | 0) > 0;
 }
 
 function tcpRank(record: ConntrackRecord): number {

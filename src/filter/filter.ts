@@ -37,8 +37,8 @@ export class Filter {
 	readonly #acceptAddresses: boolean;
 	readonly #states: Uint8Array | undefined;
 	readonly #acceptStates: boolean;
-	readonly #own: PrefixSet;
-	readonly #ownPorts: ReadonlySet<number>;
+	/** Addresses of our own links by their port. */
+	readonly #own = new Map<number, PrefixSet>();
 
 	constructor(policy: FilterPolicy, own: readonly OwnTraffic[]) {
 		this.#protocols = policy.protocol && setOf(policy.protocol.protocols);
@@ -47,26 +47,19 @@ export class Filter {
 		this.#acceptAddresses = policy.address?.accept ?? true;
 		this.#states = policy.state && setOf(policy.state.tcpStates);
 		this.#acceptStates = policy.state?.accept ?? true;
-		this.#own = new PrefixSet(
-			own.map(({ address }) => ({
-				family: address.length === 16 ? 6 : 4,
-				address,
-				prefixLength: address.length * 8,
-			})),
-		);
-		this.#ownPorts = new Set(own.map(({ port }) => port));
+		for (const port of new Set(own.map((link) => link.port))) {
+			const prefixes = own.filter((link) => link.port === port).map(({ address }) => hostPrefix(address));
+			this.#own.set(port, new PrefixSet(prefixes));
+		}
 	}
 
 	/** Whether the conntrack is to be replicated. */
 	passes(record: ConntrackRecord): boolean {
 		const family = record[PROTOCOLS]! & 0xff;
 		const protocol = (record[PROTOCOLS]! >>> 8) & 0xff;
-		if (
-			protocol === IPPROTO_UDP &&
-			this.#ownPorts.has(destinationPort(record[ORIG_PORTS]!)) &&
-			this.#own.has(family, record, ORIG_DST)
-		) {
-			return false;
+		if (protocol === IPPROTO_UDP) {
+			const own = this.#own.get(destinationPort(record[ORIG_PORTS]!));
+			if (own?.has(family, record, ORIG_DST)) return false;
 		}
 		if (this.#protocols && (this.#protocols[protocol] === 1) !== this.#acceptProtocols) return false;
 		if (this.#addresses) {
@@ -80,6 +73,10 @@ export class Filter {
 		}
 		return true;
 	}
+}
+
+function hostPrefix(address: Uint8Array): Prefix {
+	return { family: address.length === 16 ? 6 : 4, address, prefixLength: address.length * 8 };
 }
 
 function setOf(numbers: readonly number[]): Uint8Array {

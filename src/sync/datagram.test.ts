@@ -123,7 +123,7 @@ const FAULTS: readonly (readonly [name: string, write: (w: MsgpackWriter) => voi
 	[
 		"an acknowledgement with too long a bitmap",
 		(w) => writeAck(w, new Uint8Array(BITMAP_SIZE + 1)),
-		"payload",
+		"malformed",
 	],
 	["a deletion of the wrong length", (w) => hex(w, "9503cc01000000c4"), "malformed"],
 	["a conntrack of no family", (w) => hex(w, "970201000000cc00c40800000000"), "malformed"],

@@ -6,7 +6,7 @@ import { openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { isMainThread, Worker, workerData } from "node:worker_threads";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import {
 	AF_INET,
 	AF_NETLINK,
@@ -41,6 +41,7 @@ function watch({ fd, ending }: Watch): void {
 	});
 	if (ending === "close") native.pollClose(poller);
 	if (ending === "exit") process.exit(0);
+	parentPort!.postMessage("watching");
 	// with "terminate" the armed poller keeps the thread alive
 }
 
@@ -72,7 +73,8 @@ function declareTests(): void {
 
 	const bytes = new Uint8Array(64);
 	const lengths = new Int32Array(4);
-	const dead = native.poll(native.openSocket(AF_INET, SOCK_DGRAM, 0), () => {});
+	fds.push(native.openSocket(AF_INET, SOCK_DGRAM, 0));
+	const dead = native.poll(fds[0]!, () => {});
 	native.pollClose(dead);
 
 	/** Calls with arguments that would be right; fd -1 makes them harmless. */
@@ -166,7 +168,6 @@ function declareTests(): void {
 			[() => native.attachFilter(-1, bytes), EBADF, "EBADF", "SO_ATTACH_FILTER"],
 			[() => native.joinGroup(-1, bytes, 1), EBADF, "EBADF", "MCAST_JOIN_GROUP"],
 			[() => native.interfaceInfo("no such one"), 19, "ENODEV", "ioctl"],
-			[() => native.interfaceInfo(`lo${"\0".repeat(20)}`), 19, "ENODEV", "ioctl"],
 			[() => native.interfaceInfo("a name that is longer than any"), 19, "ENODEV", "ioctl"],
 			[() => native.closeSocket(-1), EBADF, "EBADF", "close"],
 			[() => native.poll(-1, () => {}), EBADF, "EBADF", "uv_poll_init"],
@@ -360,8 +361,8 @@ function declareTests(): void {
 				const worker = new Worker(new URL(import.meta.url), { workerData: { fd, ending } satisfies Watch });
 				const errors: Error[] = [];
 				worker.on("error", (error) => errors.push(error as Error));
-				await once(worker, "online");
-				const exit = once(worker, "exit");
+				const exit = new Promise((resolve) => worker.on("exit", resolve));
+				await Promise.race([exit, new Promise((resolve) => worker.on("message", resolve))]);
 				if (ending === "terminate") await worker.terminate();
 				native.sendMany(fd, bytes, Int32Array.of(0, 1), 1, address);
 				await exit;

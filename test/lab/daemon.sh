@@ -16,6 +16,7 @@ lab_defaults() {
 	LAB_MODE_EXTRA=                 # more lines for Mode { }
 	LAB_OPTIONS_EXTRA=              # more lines for Options { }
 	LAB_GENERAL_EXTRA=              # more lines for General { }
+	LAB_KEY=                        # a name: the link is sealed with the key of that name, made when it is first used
 	LAB_TEMPLATE=                   # a file from conf/ to use instead of all this, adapted to the lab
 }
 lab_defaults
@@ -39,6 +40,13 @@ link_section() {
 	printf '%s\n' "Interface sync0" "SndSocketBuffer 1249280" "RcvSocketBuffer 1249280" "Checksum on" "}"
 }
 
+# key_file NAME: the path of this key file, which is made if need be
+key_file() {
+	local file=$LAB_TMP/$1.keys
+	[ -e "$file" ] || ! is_ctsync || "${LAB_DAEMON%% *}" keygen --out "$file" 2>/dev/null
+	echo "$file"
+}
+
 daemon_config() {
 	local fw=$1 n=${1#fw}
 	if [ -n "$LAB_TEMPLATE" ]; then
@@ -51,6 +59,7 @@ daemon_config() {
 				$LAB_MODE_EXTRA
 			}
 			$(link_section "$fw")
+			$([ -z "$LAB_KEY" ] || echo "Security { KeyFile $(key_file "$LAB_KEY") }")
 			Options {
 				$([ "$LAB_EXPECT" = Off ] || echo "ExpectationSync $LAB_EXPECT")
 				$LAB_OPTIONS_EXTRA
@@ -92,12 +101,14 @@ daemon_config() {
 from_template() {
 	local fw=$1 n=${1#fw}
 	ip -n "$LAB_ID-$fw" addr add "192.168.100.$n/24" dev sync0 2>/dev/null
-	sed -E -e "s/192\\.168\\.100\\.1\\b/192.168.100.own/; s/192\\.168\\.100\\.2\\b/192.168.100.$((3 - n))/; s/\\.own/.$n/" \
+	# conntrackd knows no keys
+	{ if is_ctsync; then cat; else sed '/^\s*Security {/,/}/d'; fi; } | sed -E -e "s/192\\.168\\.100\\.1\\b/192.168.100.own/; s/192\\.168\\.100\\.2\\b/192.168.100.$((3 - n))/; s/\\.own/.$n/" \
 		-e "s/^(\\s*Interface) .*/\\1 sync0/" \
 		-e "s/192\\.168\\.0\\.100/$LAN_VIP4/; s/192\\.168\\.1\\.100/$WAN_VIP4/" \
 		-e "s/192\\.168\\.0\\.11/10.10.1.$n/; s/192\\.168\\.1\\.11/10.10.2.$n/" \
 		-e "s|^(\\s*LockFile) .*|\\1 $LAB_TMP/$fw.lock\n\tLogFile $LAB_TMP/$fw.log|" \
-		-e "s|^(\\s*Path) .*|\\1 $LAB_TMP/$fw.ctl|" -e "s/^(\\s*Syslog) .*/\\1 off/"
+		-e "s|^(\\s*Path) .*|\\1 $LAB_TMP/$fw.ctl|" -e "s/^(\\s*Syslog) .*/\\1 off/" \
+		-e "s|^(\\s*KeyFile) .*|\\1 $(key_file shipped)|"
 }
 
 daemon_start() {
