@@ -9,7 +9,9 @@ import {
 	H_HELPER,
 	H_MASTER,
 	HAS,
+	HELPER,
 	newConntrackRecord,
+	PROTOCOLS,
 	TIMEOUT,
 } from "../conntrack/record.ts";
 import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
@@ -44,6 +46,10 @@ export class ConntrackCommitter {
 	refusals: Refusal[] = [];
 	/** Entries that were joined, as they are now, since they were last fetched. */
 	joined: ConntrackRecord[] = [];
+	/** Report what needed no change as joined, too: the main thread may have taken in what it was before. */
+	reportsKept = false;
+	/** Helpers that this kernel has refused, by protocols | helper << 16. Bounded by the table of names. */
+	readonly #refusedHelpers = new Set<number>();
 	readonly #encoder: ConntrackEncoder;
 	readonly #decoder: ConntrackDecoder;
 	readonly #record = newConntrackRecord();
@@ -65,6 +71,7 @@ export class ConntrackCommitter {
 		this.result = newCommitResult();
 		this.refusals = [];
 		this.joined = [];
+		this.reportsKept = false;
 		this.#related = [];
 		this.#orphans = [];
 		this.#options = { windowTracking };
@@ -133,9 +140,12 @@ export class ConntrackCommitter {
 			return;
 		}
 		this.#prepare();
+		// made without its helper by an earlier commit, it is the same connection all the same
+		if (this.#refusedHelpers.has(this.#helperKey())) this.#record[HAS] = this.#record[HAS]! & ~H_HELPER;
 		const verdict = joinConntrack(this.#local, this.#record, this.#options.windowTracking);
 		if (verdict === "keep") {
 			this.result.kept++;
+			if (this.reportsKept) this.joined.push(this.#local.slice());
 			return;
 		}
 		if (verdict === "update") this.#encoder.update(this.#record, 0, 0, this.#options);
@@ -145,7 +155,10 @@ export class ConntrackCommitter {
 		}
 		// the first request's own failure (it has just gone) does not matter if the second succeeds
 		const errno = this.#single();
-		if (errno !== 0) this.#refuse(pending, errno, verdict, true);
+		const isGone = verdict === "replace" || errno === ENOENT;
+		if (errno === EOPNOTSUPP && isGone && (this.#record[HAS]! & H_HELPER) !== 0) {
+			this.#createWithoutHelper(pending);
+		} else if (errno !== 0) this.#refuse(pending, errno, verdict, !isGone);
 		else {
 			if (verdict === "update") this.result.updated++;
 			else this.result.replaced++;
@@ -161,6 +174,7 @@ export class ConntrackCommitter {
 			this.#refuse(pending, errno, "create", false);
 			return;
 		}
+		this.#refusedHelpers.add(this.#helperKey());
 		this.result.created++;
 		this.result.withoutHelper++;
 	}
@@ -185,6 +199,10 @@ export class ConntrackCommitter {
 			},
 		);
 		return isFound;
+	}
+
+	#helperKey(): number {
+		return this.#record[PROTOCOLS]! | (this.#record[HELPER]! << 16);
 	}
 
 	/** CommitTimeout, if there is one, instead of what the origin told. */

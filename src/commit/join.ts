@@ -62,9 +62,7 @@ export function joinConntrack(
 	// a shorter local timeout alone is no reason for an update: it is only further through the same one
 	if ((local[HAS]! & H_TIMEOUT) !== 0) {
 		// what is over must not live for as long as an established connection
-		record[TIMEOUT] = isFurther
-			? local[TIMEOUT]!
-			: Math.max(local[TIMEOUT]! >>> 0, record[TIMEOUT]! >>> 0);
+		record[TIMEOUT] = isFurther ? local[TIMEOUT]! : Math.max(local[TIMEOUT]! >>> 0, record[TIMEOUT]! >>> 0);
 	}
 	if ((record[HAS]! & H_MARK) !== 0 && record[MARK] !== (local[HAS]! & H_MARK ? local[MARK] : 0))
 		differs = true;

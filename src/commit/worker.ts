@@ -99,6 +99,7 @@ function commit(job: CommitJob): CommitResult {
 /** Entries that changed behind the cursor; they exist now, so most of them are updates. */
 function again(job: AgainJob): CommitResult {
 	conntracks.result = newCommitResult();
+	conntracks.reportsKept = true;
 	for (const { store, slot } of job.slots) conntracks.add(stores[store]!, store, slot);
 	conntracks.finish();
 	return conntracks.result;

@@ -1,8 +1,9 @@
-// Whole files as they are found in the field: those of Debian's conntrackd, read where the package puts them, and one
-// as scripts generate it.
+// Whole files as they are found in the field: our own, those of Debian's conntrackd, read where the package puts them,
+// and one as scripts generate it.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import type { Config } from "./config.ts";
 import { parseConfig } from "./config.ts";
@@ -23,6 +24,35 @@ function withFile(title: string, path: string, run: (config: Config, warnings: s
 		assert.equal(printConfig(parseConfig(printed, path).config), printed);
 	});
 }
+
+const SHIPPED = fileURLToPath(new URL("../../conf", import.meta.url));
+
+for (const name of ["ctsync.conf", ...readdirSync(`${SHIPPED}/examples`).map((file) => `examples/${file}`)]) {
+	withFile(`our own ${name} is read without a warning`, `${SHIPPED}/${name}`, ({ sync }, warnings) => {
+		assert.deepEqual(warnings, []);
+		assert.equal(sync!.mode, "FTFW");
+	});
+}
+
+test("the file that we ship has a key, the shortest example has none", () => {
+	const { security, sync } = loadConfig(`${SHIPPED}/ctsync.conf`).config;
+	assert.deepEqual(security, { keyFile: "/etc/ctsync/keys", cluster: "ctsync", suite: "aes-256-gcm" });
+	assert.equal(sync!.links.length, 1);
+	assert.equal(loadConfig(`${SHIPPED}/examples/minimal.conf`).config.security, undefined);
+	assert.ok(loadConfig(`${SHIPPED}/examples/udp-pair.conf`).config.security);
+});
+
+test("what the file that we ship comments out in Security is understood as well", () => {
+	const path = `${SHIPPED}/ctsync.conf`;
+	const text = readFileSync(path, "utf8").replace(/^(\t+)# ((?:Node|Cluster|Suite) \S+)$/gm, "$1$2");
+	const { security } = parseConfig(text, path).config;
+	assert.deepEqual(security, {
+		keyFile: "/etc/ctsync/keys",
+		node: 1,
+		cluster: "ctsync",
+		suite: "aes-256-gcm",
+	});
+});
 
 for (const mode of ["FTFW", "NOTRACK", "ALARM"]) {
 	withFile(

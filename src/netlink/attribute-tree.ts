@@ -67,6 +67,29 @@ export function attributeLines(nodes: readonly AttributeNode[], vocabulary: Voca
 	});
 }
 
+/**
+ * The attributes once for every leaf and every length that is too short for it. The leaf stands at the end, so that
+ * whoever reads its missing bytes reads past the message.
+ */
+export function* shortened(
+	nodes: readonly AttributeNode[],
+	path: readonly number[] = [],
+): Generator<{ path: readonly number[]; nodes: AttributeNode[] }> {
+	for (const [i, node] of nodes.entries()) {
+		const others = nodes.toSpliced(i, 1);
+		const here = [...path, node.type];
+		if (node.children) {
+			for (const inner of shortened(node.children, here)) {
+				yield { path: inner.path, nodes: [...others, { ...node, children: inner.nodes }] };
+			}
+		} else {
+			for (let size = 0; size < node.payload.length; size++) {
+				yield { path: here, nodes: [...others, { ...node, payload: node.payload.slice(0, size) }] };
+			}
+		}
+	}
+}
+
 const TUPLE: Vocabulary = {
 	1: ["IP", { 1: "V4_SRC", 2: "V4_DST", 3: "V6_SRC", 4: "V6_DST" }],
 	2: [

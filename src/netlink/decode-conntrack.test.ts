@@ -4,7 +4,13 @@ import fc from "fast-check";
 import { type Conntrack, conntrackFromRecord } from "../conntrack/conntrack.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { newConntrackRecord } from "../conntrack/record.ts";
-import { type AttributeNode, attributeBytes, hexBytes, parseAttributes } from "./attribute-tree.ts";
+import {
+	type AttributeNode,
+	attributeBytes,
+	hexBytes,
+	parseAttributes,
+	shortened,
+} from "./attribute-tree.ts";
 import * as captured from "./captured.ts";
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { guardMessage } from "./guarded-wire.ts";
@@ -278,6 +284,30 @@ test("a message that is cut anywhere is refused where the cut is inside an attri
 			// fewer bytes than a header has are not an attribute; the first one is the original tuple
 			const isWhole = at > 0 && at + 4 > end;
 			assert.equal(decode(message.slice(0, end)) !== false, isWhole, `cut at ${end} of ${message.length}`);
+		}
+	}
+});
+
+test("a number or an address that is too short is refused, and nothing is read in its place", () => {
+	const three = (type: number) => nest(type, leaf(1, 0, 0, 0, 1), leaf(2, 0, 0, 0, 2), leaf(3, 0, 0, 0, 3));
+	const icmp = (...at: [number, number, number]) =>
+		nest(14, IP, nest(2, leaf(1, at[0] === 4 ? 1 : 58), leaf(at[0], 0, 1), leaf(at[1], 8), leaf(at[2], 1)));
+	const sctp = nest(4, nest(3, leaf(1, 4), leaf(2, 1, 2, 3, 4), leaf(3, 1, 2, 3, 4)));
+	const zoned = { ...TUPLE_ORIG, children: [...TUPLE_ORIG.children!, leaf(3, 0, 7)] };
+	const rare = [leaf(8, 0, 0, 0, 1), leaf(18, 0, 7), zoned, three(15), three(16), three(24), sctp];
+	const all = [
+		...MESSAGES.map(parseAttributes),
+		rare,
+		[TUPLE_ORIG, icmp(4, 5, 6)],
+		[TUPLE_ORIG, icmp(7, 8, 9)],
+	];
+	for (const message of all) {
+		for (const { path, nodes } of shortened(message)) {
+			// a name may have any length; counters are not read; of two TCP flags only the first byte counts
+			const isFree = path[0] === 5 || path[0] === 9 || path[0] === 10;
+			const isFlags = path[0] === 4 && path[1] === 1 && path[2]! >= 4;
+			if (isFree || isFlags) decodeNodes(nodes);
+			else assert.equal(decodeNodes(nodes), false, path.join("."));
 		}
 	}
 });

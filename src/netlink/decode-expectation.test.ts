@@ -4,7 +4,13 @@ import fc from "fast-check";
 import { type Expectation, expectationFromRecord } from "../conntrack/conntrack.ts";
 import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { NameTable } from "../conntrack/names.ts";
-import { type AttributeNode, attributeBytes, hexBytes, parseAttributes } from "./attribute-tree.ts";
+import {
+	type AttributeNode,
+	attributeBytes,
+	hexBytes,
+	parseAttributes,
+	shortened,
+} from "./attribute-tree.ts";
 import { EXPECTATION_IPV6, EXPECTATION_WITH_NAT } from "./captured.ts";
 import { ExpectationDecoder } from "./decode-expectation.ts";
 import { guardMessage } from "./guarded-wire.ts";
@@ -160,6 +166,17 @@ test("a message that is cut anywhere is refused, unless what is left is whole an
 			// fewer bytes than a header has are not an attribute
 			const isWhole = at + 4 > end && [1, 2, 3].every((type) => seen.has(type));
 			assert.equal(decode(message.slice(0, end)) !== false, isWhole, `cut at ${end} of ${message.length}`);
+		}
+	}
+});
+
+test("a number or an address that is too short is refused, and nothing is read in its place", () => {
+	for (const message of MESSAGES) {
+		const zone = { type: 7, payload: Uint8Array.of(0, 9) };
+		for (const { path, nodes } of shortened([...parseAttributes(message), zone])) {
+			// a name may have any length
+			if (path[0] === 6 || path[0] === 11) decodeNodes(nodes);
+			else assert.equal(decodeNodes(nodes), false, path.join("."));
 		}
 	}
 });

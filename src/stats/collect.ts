@@ -1,10 +1,10 @@
 // Counters of the parts -> what the statistics show.
 import type { CacheCounters } from "../cache/cache-counters.ts";
 import type { Channel } from "../channel/channel.ts";
+import { formatNode } from "../conntrack/node-id.ts";
 import type { ControlCounters } from "../control/server.ts";
 import type { EventCounters } from "../netlink/event-listener.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
-import { nodeText } from "../sync/ftfw.ts";
 import type { PeerStats, RuntimeStats } from "./counters.ts";
 import {
 	type CacheStats,
@@ -76,7 +76,7 @@ export function networkStats(ftfw: Ftfw, channel: Channel): NetworkStats {
 export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 	return ftfw.peers.map((peer) => ({
 		node: peer.node,
-		address: nodeText(peer.node),
+		address: formatNode(peer.node),
 		state: peer.isUp && peer.hears ? "up" : peer.isUp ? "handshake" : "down",
 		dirty: ftfw.outgoing.dirty.queue.length,
 		inFlight: ftfw.outgoing.inFlight.count,

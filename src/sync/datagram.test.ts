@@ -190,7 +190,7 @@ function deliver(sim: Simulation, write: (writer: MsgpackWriter) => void): void 
 	write(writer);
 	const sequence = b.ftfw.peers[0]!.window.highest + 1;
 	writeHeader(writer.bytes, FLAG_ACK, a.id, epochTagOf(a.ftfw.epoch), sequence);
-	b.ftfw.receive(writer.bytes, 0, new PlainSeal().seal(writer.bytes, writer.at), sim.now);
+	b.ftfw.receive(writer.bytes, 0, new PlainSeal().seal(writer.bytes, HEADER_SIZE, writer.at), sim.now);
 }
 
 test("a malformed record in a datagram applies nothing of it, wherever it stands, and is counted", () => {
@@ -238,7 +238,7 @@ test("a datagram that was taken is not taken twice", () => {
 	writePart(writer, { kind: CONNTRACK, isSet: true, record: recordOf(1, 9), version: 10_000 });
 	const sequence = b.ftfw.peers[0]!.window.highest + 1;
 	writeHeader(writer.bytes, FLAG_ACK, a.id, epochTagOf(a.ftfw.epoch), sequence);
-	const end = new PlainSeal().seal(writer.bytes, writer.at);
+	const end = new PlainSeal().seal(writer.bytes, HEADER_SIZE, writer.at);
 	b.ftfw.receive(writer.bytes, 0, end, sim.now);
 	const before = stateOf(b);
 	b.ftfw.receive(writer.bytes, 0, end, sim.now);

@@ -7,6 +7,7 @@ import type { InternalCaches } from "../cache/internal-cache.ts";
 import { RecordStore } from "../cache/record-store.ts";
 import { KINDS } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
+import { formatNode } from "../conntrack/node-id.ts";
 import { acknowledges, writeAck } from "./acknowledgement.ts";
 import { type Ack, type ControlRecord, Datagram } from "./datagram.ts";
 import { CHALLENGE_SIZE, epochTagOf, type Hello, readHello, sameBytes, writeHello } from "./handshake.ts";
@@ -237,7 +238,7 @@ export class Ftfw {
 		for (const external of peer.external) external.beginEpoch();
 		// whoever has restarted knows nothing of what I sent
 		this.#setHears(peer, false, now);
-		if (isRestart) this.#options.notice(`node ${nodeText(peer.node)} has restarted`);
+		if (isRestart) this.#options.notice(`node ${formatNode(peer.node)} has restarted`);
 	}
 
 	#setHears(peer: Peer, hears: boolean, now: number): void {
@@ -245,7 +246,7 @@ export class Ftfw {
 		peer.hears = hears;
 		this.outgoing.setPeers(this.peers);
 		if (!hears) return;
-		this.#options.notice(`node ${nodeText(peer.node)} is in contact: sending bulk update`);
+		this.#options.notice(`node ${formatNode(peer.node)} is in contact: sending bulk update`);
 		this.outgoing.bulk.start(peer);
 		if (peer.resyncId > 0) peer.control |= Control.resync;
 		this.pump(now);
@@ -356,7 +357,7 @@ export class Ftfw {
 		peer.hears = false;
 		peer.ackOwed = 0;
 		this.outgoing.setPeers(this.peers);
-		this.#options.notice(`node ${nodeText(peer.node)} is silent`);
+		this.#options.notice(`node ${formatNode(peer.node)} is silent`);
 	}
 
 	#sweep(peer: Peer): void {
@@ -393,8 +394,3 @@ const FRAME_REJECT: Readonly<Record<FrameReject, Reject>> = {
 	sequence: "badHeader",
 };
 const PAYLOAD_REJECT = { type: "badType", truncated: "truncated", payload: "badPayload" } as const;
-
-/** A node id as the IPv4 address that it usually comes from. */
-export function nodeText(node: number): string {
-	return `${node >>> 24}.${(node >>> 16) & 0xff}.${(node >>> 8) & 0xff}.${node & 0xff}`;
-}

@@ -102,7 +102,8 @@ from_template() {
 	local fw=$1 n=${1#fw}
 	ip -n "$LAB_ID-$fw" addr add "192.168.100.$n/24" dev sync0 2>/dev/null
 	# conntrackd knows no keys
-	{ if is_ctsync; then cat; else sed '/^\s*Security {/,/}/d'; fi; } | sed -E -e "s/192\\.168\\.100\\.1\\b/192.168.100.own/; s/192\\.168\\.100\\.2\\b/192.168.100.$((3 - n))/; s/\\.own/.$n/" \
+	{ if is_ctsync; then cat; else sed '/^\s*Security {/,/}/d'; fi; } | sed -E \
+		-e "s/192\\.168\\.100\\.1\\b/192.168.100.own/; s/192\\.168\\.100\\.2\\b/192.168.100.$((3 - n))/; s/\\.own/.$n/" \
 		-e "s/^(\\s*Interface) .*/\\1 sync0/" \
 		-e "s/192\\.168\\.0\\.100/$LAN_VIP4/; s/192\\.168\\.1\\.100/$WAN_VIP4/" \
 		-e "s/192\\.168\\.0\\.11/10.10.1.$n/; s/192\\.168\\.1\\.11/10.10.2.$n/" \

@@ -79,7 +79,9 @@ refute "the download is not broken" said talk '^broken'
 [ "$TAP_FAILED" -eq 0 ] || { explain; note "$(cat "$LAB_TMP"/ftp.* "$LAB_TMP"/talk.err; tail -n 20 "$LAB_TMP"/fw?-vrrp.* "$LAB_TMP"/*.role.out)"; }
 
 case_begins "return"
-in_ns fw1 conntrack -F 2>/dev/null          # the machine has booted: its kernel knows nothing
+# The machine has booted: its kernel knows nothing, and has no longer the addresses that a killed keepalived has left.
+in_ns fw1 conntrack -F 2>/dev/null
+vip_batch del | ip -n "$LAB_ID-fw1" -force -batch - 2>/dev/null
 plug fw1
 rm -f "$LAB_TMP/fw1.role.out"
 daemon_start fw1 || { fail "the daemon starts again after SIGKILL"; explain; }

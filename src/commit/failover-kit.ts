@@ -1,0 +1,199 @@
+// For tests: one node's way into its kernel, from a peer's cache on: what daemon.ts joins, without peers.
+import { ConntrackLayout } from "../cache/conntrack-layout.ts";
+import { ExpectationLayout } from "../cache/expectation-layout.ts";
+import { ExternalCache } from "../cache/external-cache.ts";
+import { type InternalCaches, newInternalCaches } from "../cache/internal-cache.ts";
+import { RecordStore } from "../cache/record-store.ts";
+import {
+	type Conntrack,
+	conntrackFromRecord,
+	conntrackToRecord,
+	type Expectation,
+	expectationFromRecord,
+	expectationToRecord,
+} from "../conntrack/conntrack.ts";
+import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
+import { NameTable } from "../conntrack/names.ts";
+import { IPS_REPLICATED } from "../conntrack/status.ts";
+import { EventListener } from "../netlink/event-listener.ts";
+import { type Clock, systemClock } from "../system/clock.ts";
+import type { Native } from "../system/native.ts";
+import { Commit } from "./commit.ts";
+import { CommitWorker } from "./commit-worker.ts";
+import { KernelTables } from "./kernel-tables.ts";
+import type { Refusal } from "./messages.ts";
+
+const SEED = 4711;
+const LIMIT = 100_000;
+
+export interface KitOptions {
+	native: Native;
+	clock?: Clock;
+	windowTracking?: boolean;
+	/** CommitTimeout, seconds. */
+	timeout?: number;
+	peers?: number;
+}
+
+export interface NamedRefusal extends Refusal {
+	entry: Conntrack | Expectation;
+}
+
+export class FailoverKit {
+	readonly names = new NameTable();
+	readonly internal: InternalCaches = newInternalCaches(SEED, LIMIT);
+	/** By Kind, one for each peer. */
+	readonly external: readonly [ExternalCache[], ExternalCache[]];
+	readonly kernel: KernelTables;
+	readonly worker: CommitWorker;
+	readonly commit: Commit;
+	readonly refusals: NamedRefusal[] = [];
+	readonly #listener: EventListener;
+	readonly #clock: Clock;
+	#version = 0;
+
+	private constructor(options: KitOptions, names: NameTable, worker: CommitWorker) {
+		const { native, clock = systemClock, windowTracking = false, timeout, peers = 1 } = options;
+		this.names = names;
+		this.worker = worker;
+		this.#clock = clock;
+		const stores = <T>(make: () => T): T[] => Array.from({ length: peers }, make);
+		this.external = [
+			stores(() => new ExternalCache(new RecordStore(new ConntrackLayout(), SEED), LIMIT)),
+			stores(() => new ExternalCache(new RecordStore(new ExpectationLayout(), SEED, 64), LIMIT)),
+		];
+		const { conntracks, expectations } = this.internal;
+		this.commit = new Commit({
+			worker,
+			internal: [conntracks, expectations],
+			externals: (kind) => this.external[kind],
+			clock,
+			windowTracking,
+			timeout,
+			pump: () => {},
+			refused: (kind, record, refusal) => {
+				const entry =
+					kind === CONNTRACK ? conntrackFromRecord(record, names) : expectationFromRecord(record, names);
+				this.refusals.push({ ...refusal, entry });
+			},
+		});
+		for (const kind of KINDS) {
+			for (const external of this.external[kind]) this.commit.share(kind, external);
+		}
+		this.kernel = new KernelTables(native, systemClock, names);
+		const apply = (kind: Kind, event: string, record: Int32Array): void => {
+			const cache = kind === CONNTRACK ? conntracks : expectations;
+			if (event === "destroy") cache.destroy(record, 0);
+			else cache.apply(record, event === "new", 0);
+		};
+		this.#listener = new EventListener({
+			native,
+			clock: systemClock,
+			names,
+			handler: {
+				conntrack: (event, record) => apply(CONNTRACK, event, record),
+				expectation: (event, record) => apply(EXPECTATION, event, record),
+				batchEnd: () => {},
+				overrun: () => {},
+			},
+			expectations: true,
+			receiveBuffer: 16 << 20,
+			reliable: false,
+			ignorePorts: [worker.commitPort],
+		});
+		this.#listener.start();
+	}
+
+	static async start(options: KitOptions): Promise<FailoverKit> {
+		const names = new NameTable();
+		const worker = await CommitWorker.start(names, () => {});
+		return new FailoverKit(options, names, worker);
+	}
+
+	async stop(): Promise<void> {
+		this.kernel.flush();
+		this.#listener.close();
+		this.kernel.close();
+		await this.worker.stop();
+	}
+
+	get now(): number {
+		return Math.floor(this.#clock.now() / 1000);
+	}
+
+	/** The peer says that it has these. */
+	tell(conntracks: readonly Conntrack[], peer = 0): void {
+		for (const conntrack of conntracks) {
+			const record = conntrackToRecord(conntrack, this.names);
+			this.external[CONNTRACK][peer]!.set(record, ++this.#version, this.now);
+		}
+	}
+
+	/** The peer says that it has this one no more. */
+	tellEnd(conntrack: Conntrack, peer = 0): void {
+		const record = conntrackToRecord(conntrack, this.names);
+		this.external[CONNTRACK][peer]!.delete(record, ++this.#version, 0, this.now);
+	}
+
+	tellExpectations(expectations: readonly Expectation[]): void {
+		for (const expectation of expectations) {
+			const record = expectationToRecord(expectation, this.names);
+			this.external[EXPECTATION][0]!.set(record, ++this.#version, this.now);
+		}
+	}
+
+	/** What the internal cache holds. */
+	conntracks(): Conntrack[] {
+		return entries(this.internal.conntracks.store, (record) => conntrackFromRecord(record, this.names));
+	}
+
+	expectations(): Expectation[] {
+		return entries(this.internal.expectations.store, (record) => expectationFromRecord(record, this.names));
+	}
+
+	/** Lets the listener deliver what the kernel has told so far. */
+	async settle(): Promise<void> {
+		this.#listener.drain();
+		await systemClock.pause();
+	}
+}
+
+function entries<T>(store: RecordStore, read: (record: Int32Array) => T): T[] {
+	const record = new Int32Array(store.layout.recordWords);
+	const out: T[] = [];
+	for (let slot = 0; slot < store.end; slot++) {
+		if (!store.isLive(slot)) continue;
+		store.read(slot, record);
+		out.push(read(record));
+	}
+	return out;
+}
+
+/**
+ * What is replicated of entries, in an order that does not depend on where they come from: neither times, ids and
+ * the status bits that are a kernel's own, nor the TCP flags of the moment.
+ */
+export function replicated(conntracks: readonly Conntrack[]): unknown[] {
+	return conntracks
+		.map(({ id: _, timeout: __, status, mark, tcp, ...rest }) => ({
+			...rest,
+			status: (status ?? 0) & IPS_REPLICATED,
+			...(mark ? { mark } : {}),
+			...(tcp ? { tcp: tcp.state } : {}),
+		}))
+		.map(
+			(entry) => [JSON.stringify([entry.family, entry.protocol, entry.zoneOrig, entry.orig]), entry] as const,
+		)
+		.sort(([a], [b]) => (a < b ? -1 : 1))
+		.map(([, entry]) => entry);
+}
+
+export function replicatedExpectations(expectations: readonly Expectation[]): unknown[] {
+	return expectations
+		.map(
+			({ id: _, timeout: __, ...rest }) =>
+				[JSON.stringify([rest.src, rest.dst, rest.dport, rest.zone]), rest] as const,
+		)
+		.sort(([a], [b]) => (a < b ? -1 : 1))
+		.map(([, entry]) => entry);
+}
