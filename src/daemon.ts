@@ -19,6 +19,7 @@ import { ExpectationFilter } from "./filter/expectation-filter.ts";
 import { Filter } from "./filter/filter.ts";
 import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDump } from "./netlink/kernel-dump.ts";
+import { MasterWatch } from "./netlink/master-watch.ts";
 import { Operations } from "./operations.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import { linkOf, netlinkBuffer, nodeIdOf, ownTraffic, unsupported } from "./setup.ts";
@@ -142,7 +143,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			hasExpectations,
 			resync: new KernelResync({
 				internal,
-				tables: (kind, visit) => (kind === CONNTRACK ? dump.conntracks(visit) : dump.expectations(visit)),
+				tables: (kind, visit) =>
+					kind === CONNTRACK
+						? dump.conntracks(visit)
+						: dump.expectations((record) => {
+								masters.announced(record);
+								visit(record);
+							}),
 				passes,
 				clock,
 				pump: () => ticker.pump(),
@@ -163,9 +170,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			passes,
 			flushPort: worker.flushPort,
 			clock,
+			announced: (record) => masters.announced(record),
 			changed: () => ticker.pump(),
 			overrun: () => operations.overrun(listener.socket, buffer, general.netlinkOverrunResync),
 		});
+		const masters = new MasterWatch({
+			native,
+			clock,
+			names,
+			found: (record) => router.refreshed(record),
+			batchEnd: () => ticker.pump(),
+		});
+		cleanup.unshift(() => masters.close());
 		const listener = new EventListener({
 			native,
 			clock,

@@ -10,6 +10,8 @@ export interface RouterOptions {
 	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
 	flushPort: number;
 	clock: Clock;
+	/** An expectation was announced. */
+	announced: (record: Int32Array) => void;
 	/** A batch of events has been applied. */
 	changed: () => void;
 	overrun: () => void;
@@ -34,6 +36,13 @@ export class EventRouter implements EventHandler {
 
 	expectation(event: EventKind, record: Int32Array, port: number): void {
 		this.#route(EXPECTATION, event, record, port);
+		if (event !== "destroy") this.#options.announced(record);
+	}
+
+	/** A conntrack as the kernel has it now, asked for outside of events. One that is not held has ended meanwhile. */
+	refreshed(record: Int32Array): void {
+		const { internal, clock } = this.#options;
+		internal[CONNTRACK].refresh(record, Math.floor(clock.now() / 1000));
 	}
 
 	#route(kind: Kind, event: EventKind, record: Int32Array, port: number): void {

@@ -98,6 +98,21 @@ export class InternalCache {
 		return slot;
 	}
 
+	/** The kernel was asked for an entry that may have changed without an event; one that is not held is ignored. */
+	refresh(record: Int32Array, now: number): void {
+		const { store } = this;
+		const slot = store.find(record);
+		if (slot < 0 || !store.isLive(slot)) return;
+		const known = this.#scratch;
+		store.read(slot, known);
+		const isNews = this.#merge(known, record);
+		store.replace(slot, known, now);
+		if (!isNews) return;
+		this.counters.updated++;
+		store.setVersion(slot, this.#versions.next());
+		this.listener.changed(slot);
+	}
+
 	/** A dump of the kernel's table says so: an event that came since the dump began knows better. */
 	applyDumped(record: Int32Array, now: number): void {
 		const slot = this.store.find(record);

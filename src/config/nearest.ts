@@ -13,6 +13,8 @@ export function nearest(text: string, candidates: Iterable<string>): string | un
 	let best: string | undefined;
 	let bestDistance = Math.max(1, Math.floor(text.length / 3)) + 1;
 	for (const candidate of candidates) {
+		// each letter too many or too few is an edit
+		if (Math.abs(candidate.length - text.length) >= bestDistance) continue;
 		const distance = editDistance(wanted, candidate.toLowerCase());
 		if (distance < bestDistance && distance < candidate.length) {
 			best = candidate;

@@ -2,6 +2,7 @@
 //
 // Input i of a run with seed S is made from S + i alone. The code under test lives for LIFE inputs and is then built
 // anew, so that a failure needs no more than the inputs of its life to happen again.
+import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { loadCorpus } from "./corpus.mjs";
@@ -36,13 +37,10 @@ export async function openTarget(name, dist) {
 	const corpus = named.map(([, bytes]) => bytes);
 	const prototypes = fingerprint();
 
-	/** Takes one input; milliseconds, or the error. */
-	function take(life, bytes, random) {
-		const began = performance.now();
-		const taken = life.run(bytes, random);
-		const took = performance.now() - began;
+	/** Has the code under test finish its life. */
+	function finish(life) {
+		life.finish();
 		if (!isSame(prototypes, fingerprint())) throw new Error("a built-in prototype has changed");
-		return { taken, took };
 	}
 
 	/** The inputs of one life; a slow one is reported by its index. */
@@ -54,14 +52,15 @@ export async function openTarget(name, dist) {
 			const bytes = generate(target, random, corpus, prepared);
 			const fail = (message) => new FuzzFailure(message, { target: name, seed, count: i + 1, bytes });
 			try {
-				const result = take(life, bytes, random);
-				if (result.taken) taken++;
-				if (result.took > HANG_MS) return { slow: fail(`took ${result.took.toFixed(0)} ms`), taken };
+				const began = performance.now();
+				if (life.run(bytes, random)) taken++;
+				const took = performance.now() - began;
+				if (took > HANG_MS) return { slow: fail(`took ${took.toFixed(0)} ms`), taken };
+				if (i === count - 1) finish(life);
 			} catch (error) {
 				throw fail(error.stack ?? String(error));
 			}
 		}
-		life.finish();
 		return { taken };
 	}
 
@@ -73,17 +72,17 @@ export async function openTarget(name, dist) {
 			for (let round = 0; round < rounds; round++) {
 				for (const [file, bytes] of named) {
 					try {
-						take(life, bytes, new Random(round));
+						life.run(bytes, new Random(round));
 					} catch (error) {
 						throw new Error(`corpus/${name}/${file}: ${error.stack ?? error}`);
 					}
 				}
 			}
-			life.finish();
+			finish(life);
 			return named.length;
 		},
-		/** @returns what to print; throws FuzzFailure */
-		run(seed, count, progress = () => {}) {
+		/** Resolves to what there is to say; rejects with a FuzzFailure. */
+		async run(seed, count, progress = () => {}) {
 			const began = performance.now();
 			let taken = 0;
 			let heap = 0;
@@ -96,10 +95,10 @@ export async function openTarget(name, dist) {
 					result = live(seed + done, inputs);
 				}
 				taken += result.taken;
-				if (lives === 2) heap = heapUsed();
+				if (lives === 2) heap = await heapUsed();
 				progress(done + inputs);
 			}
-			const growth = heap === 0 ? 0 : heapUsed() - heap;
+			const growth = heap === 0 ? 0 : (await heapUsed()) - heap;
 			if (growth > GROWTH_MAX) {
 				throw new FuzzFailure(`the heap has grown by ${growth} bytes`, { target: name, seed, count });
 			}
@@ -109,9 +108,13 @@ export async function openTarget(name, dist) {
 	};
 }
 
-function heapUsed() {
+/** Bytes after a collection. Buffers are given back a moment after it, by another thread. */
+async function heapUsed() {
 	setFlagsFromString("--expose-gc");
-	runInNewContext("gc")();
+	const collect = runInNewContext("gc");
+	collect();
+	await sleep(50);
+	collect();
 	const { heapUsed: used, arrayBuffers } = process.memoryUsage();
 	return used + arrayBuffers;
 }

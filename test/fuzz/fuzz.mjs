@@ -40,7 +40,7 @@ for (const name of names) {
 	try {
 		const target = await openTarget(name, dist);
 		const kept = target.replay();
-		const { taken, seconds, rate, growth } = target.run(seed, count, progress(name));
+		const { taken, seconds, rate, growth } = await target.run(seed, count, progress(name));
 		total += count;
 		const share = ((100 * taken) / Math.max(1, count)).toFixed(1);
 		console.log(

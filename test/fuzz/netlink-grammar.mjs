@@ -1,8 +1,5 @@
 // Netlink messages that look like the kernel's conntrack and expectation events, and lie: about lengths, nests and
 // types. Attributes may be missing, doubled, out of order, or where they do not belong.
-import { endianness } from "node:os";
-import { join } from "./random.mjs";
-
 const IP = { 1: 4, 2: 4, 3: 16, 4: 16 };
 const PROTO = { 1: 1, 2: 2, 3: 2, 4: 2, 5: 1, 6: 1, 7: 2, 8: 1, 9: 1 };
 const TUPLE = { 1: IP, 2: PROTO, 3: 2 };
@@ -50,10 +47,30 @@ const NAMES = [
 	"../../x\0",
 ];
 const NESTED = 0x8000;
-const isLittle = endianness() === "LE";
+/** The entries of each nest, their types as numbers. */
+const ENTRIES = new Map(
+	[
+		IP,
+		PROTO,
+		TUPLE,
+		THREE,
+		PROTOINFO,
+		PROTOINFO[1],
+		PROTOINFO[3],
+		CONNTRACK,
+		EXPECTATION,
+		CONNTRACK[5],
+		EXPECTATION[10],
+	].map((nest) => [nest, Object.entries(nest).map(([type, inner]) => [Number(type), inner])]),
+);
 
 export class NetlinkGrammar {
 	#random;
+	#bytes = new Uint8Array(32768);
+	/** Host order, as the kernel writes. */
+	#halves = new Uint16Array(this.#bytes.buffer);
+	#words = new Uint32Array(this.#bytes.buffer);
+	#at = 0;
 
 	constructor(random) {
 		this.#random = random;
@@ -61,64 +78,68 @@ export class NetlinkGrammar {
 
 	datagram() {
 		const count = this.#random.chance(0.9) ? 1 : this.#random.below(5);
-		return join(...Array.from({ length: count }, () => this.#message()));
+		for (let i = 0; i < count; i++) this.#message();
+		return this.#bytes.slice(0, this.#at);
 	}
 
 	#message() {
 		const random = this.#random;
+		const start = this.#at;
 		const isExpectation = random.chance(0.4);
 		const family = random.pick([2, 2, 10, random.below(256)]);
-		const body = this.#attributes(isExpectation ? EXPECTATION : CONNTRACK, family === 10);
-		const type = random.chance(0.97)
-			? ((isExpectation ? 2 : 1) << 8) | random.pick([0, 0, 2])
-			: random.below(65536);
-		const bytes = new Uint8Array(20);
-		const view = new DataView(bytes.buffer);
-		const length = 20 + body.length;
-		view.setUint32(
-			0,
-			random.chance(0.97) ? length : random.pick([0, 15, 16, 19, length + 1, 2 ** 32 - 1]),
-			isLittle,
-		);
-		view.setUint16(4, type, isLittle);
-		view.setUint16(6, random.pick([0, 0x600]), isLittle);
-		view.setUint32(12, random.below(3), isLittle);
-		bytes[16] = family;
-		return join(bytes, body);
+		this.#at += 20;
+		this.#attributes(isExpectation ? EXPECTATION : CONNTRACK, family === 10);
+		const length = this.#at - start;
+		const lie = random.pick([0, 15, 16, 19, length + 1, 2 ** 32 - 1]);
+		this.#words[start >> 2] = random.chance(0.97) ? length : lie;
+		const type = ((isExpectation ? 2 : 1) << 8) | random.pick([0, 0, 2]);
+		this.#halves[(start >> 1) + 2] = random.chance(0.97) ? type : random.below(65536);
+		this.#halves[(start >> 1) + 3] = random.pick([0, 0x600]);
+		this.#words[(start >> 2) + 3] = random.below(3);
+		this.#bytes[start + 16] = family;
 	}
 
 	/** A nest: mostly what belongs there, in mostly the right order. */
 	#attributes(vocabulary, isV6) {
 		const random = this.#random;
-		const parts = [];
-		for (const [type, inner] of Object.entries(vocabulary)) {
+		const entries = random.chance(0.05) ? shuffled(random, ENTRIES.get(vocabulary)) : ENTRIES.get(vocabulary);
+		for (const [type, inner] of entries) {
 			// addresses of the other family
-			if (vocabulary === IP && isV6 !== Number(type) > 2 && random.chance(0.95)) continue;
+			if (vocabulary === IP && isV6 !== type > 2 && random.chance(0.95)) continue;
 			const isNeeded = inner === TUPLE || vocabulary === TUPLE || vocabulary === IP;
 			if (random.chance(isNeeded ? 0.03 : 0.4)) continue;
-			parts.push(this.#attribute(Number(type), inner, isV6));
-			if (random.chance(0.01)) parts.push(this.#attribute(Number(type), inner, isV6));
+			this.#attribute(type, inner, isV6);
+			if (random.chance(0.01)) this.#attribute(type, inner, isV6);
 		}
-		if (random.chance(0.02)) parts.push(this.#attribute(random.below(40), random.below(40), isV6));
-		if (random.chance(0.05)) parts.sort(() => random.next() - 0.5);
-		return join(...parts);
+		if (random.chance(0.02)) this.#attribute(random.below(40), random.below(40), isV6);
 	}
 
 	#attribute(type, inner, isV6) {
 		const random = this.#random;
-		let payload;
-		if (typeof inner === "object") payload = this.#attributes(inner, isV6);
-		else if (inner === "name") payload = Buffer.from(random.pick(NAMES), "latin1");
-		else payload = random.bytes(random.chance(0.99) ? inner : random.below(20));
+		const start = this.#at;
+		this.#at += 4;
+		if (typeof inner === "object") this.#attributes(inner, isV6);
+		else if (inner === "name") this.#put(Buffer.from(random.pick(NAMES), "latin1"));
 		// the protocol number decides how the rest is read
-		if (inner === 1 && type === 1)
-			payload = Uint8Array.of(random.pick([1, 6, 6, 17, 47, 58, 132, random.below(256)]));
-		const length = 4 + payload.length;
-		const header = new Uint8Array(4);
-		const view = new DataView(header.buffer);
+		else if (inner === 1 && type === 1)
+			this.#put([random.pick([1, 6, 6, 17, 47, 58, 132, random.below(256)])]);
+		else this.#put(random.bytes(random.chance(0.99) ? inner : random.below(20)));
+		const length = this.#at - start;
 		const lie = random.pick([0, 1, 3, 4, 5, length - 1, length + 1, length + 4, 0xffff]);
-		view.setUint16(0, random.chance(0.995) ? length : lie, isLittle);
-		view.setUint16(2, type | (typeof inner === "object" ? NESTED : 0), isLittle);
-		return join(header, payload, new Uint8Array(-length & 3));
+		this.#halves[start >> 1] = random.chance(0.995) ? length : lie;
+		this.#halves[(start >> 1) + 1] = type | (typeof inner === "object" ? NESTED : 0);
+		this.#put(new Uint8Array(-length & 3));
 	}
+
+	#put(bytes) {
+		this.#bytes.set(bytes, this.#at);
+		this.#at += bytes.length;
+	}
+}
+
+function shuffled(random, list) {
+	return list
+		.map((one) => [random.next(), one])
+		.sort(([a], [b]) => a - b)
+		.map(([, one]) => one);
 }

@@ -314,7 +314,8 @@ async function createControl(dist) {
 			// in pieces: it is undecided until it is decided, and then for good
 			const cut = random.below(bytes.length + 1);
 			const early = parseRequest(bytes.subarray(0, cut));
-			if (early.kind !== "incomplete") assert.deepEqual(early, request);
+			if (early.kind !== "incomplete") assert.equal(early.kind, request.kind);
+			if (early.kind === "json" || early.kind === "opcode") assert.deepEqual(early, request);
 			const splitter = new ReplySplitter();
 			splitter.push(bytes.subarray(0, cut));
 			splitter.push(bytes.subarray(cut));
@@ -415,7 +416,7 @@ export const TARGETS = {
 				random,
 				random.chance(0.5) ? [...directives, ...CONFIG_ARGUMENTS, ...CONFIG_ARGUMENTS] : CONFIG_ARGUMENTS,
 				[" ", " ", " ", "\n", ""],
-				random.chance(0.99) ? 40 : 400,
+				random.chance(0.95) ? 12 : 120,
 			),
 	},
 };
