@@ -114,7 +114,7 @@ test("what create, update, delete and get say of a conntrack is what the decoder
 				assert.deepEqual([key.orig, key.zoneOrig, key.zoneReply], [orig, zoneOrig, reads]);
 			}
 		}),
-		{ numRuns: 500 },
+		{ numRuns: 300 },
 	);
 });
 
@@ -149,7 +149,7 @@ test("what create says of an expectation is what the decoder reads, whatever it 
 			X.canonicalizeExpectation(out);
 			assert.deepEqual(expectationFromRecord(out, names), expectationFromRecord(record, names));
 		}),
-		{ numRuns: 500 },
+		{ numRuns: 300 },
 	);
 });
 

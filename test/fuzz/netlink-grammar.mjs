@@ -66,7 +66,7 @@ const ENTRIES = new Map(
 
 export class NetlinkGrammar {
 	#random;
-	#bytes = new Uint8Array(32768);
+	#bytes = new Uint8Array(8192);
 	/** Host order, as the kernel writes. */
 	#halves = new Uint16Array(this.#bytes.buffer);
 	#words = new Uint32Array(this.#bytes.buffer);
