@@ -8,6 +8,7 @@ import {
 	type ConntrackRecord,
 	H_HELPER,
 	H_MASTER,
+	H_TIMEOUT,
 	HAS,
 	HELPER,
 	newConntrackRecord,
@@ -207,7 +208,9 @@ export class ConntrackCommitter {
 
 	/** CommitTimeout, if there is one, instead of what the origin told. */
 	#prepare(): void {
-		if (this.#timeout !== undefined) this.#record[TIMEOUT] = this.#timeout;
+		if (this.#timeout === undefined) return;
+		this.#record[TIMEOUT] = this.#timeout;
+		this.#record[HAS] = this.#record[HAS]! | H_TIMEOUT;
 	}
 
 	#refuse(pending: Pending, errno: number, step: Refusal["step"], exists: boolean): void {

@@ -43,11 +43,14 @@ export async function openTarget(name, dist) {
 		if (!isSame(prototypes, fingerprint())) throw new Error("a built-in prototype has changed");
 	}
 
-	/** The inputs of one life; a slow one is reported by its index. */
-	function live(seed, count) {
+	/** The inputs of one life. Slow ones are reported by their index: the machine may have been busy. */
+	function live(seed, count, position) {
 		const life = newLife(seed);
+		const slow = new Map();
 		let taken = 0;
+		position[0] = seed;
 		for (let i = 0; i < count; i++) {
+			position[1] = i + 1;
 			const random = new Random(seed + i);
 			const bytes = generate(target, random, corpus, prepared);
 			const fail = (message) => new FuzzFailure(message, { target: name, seed, count: i + 1, bytes });
@@ -55,13 +58,13 @@ export async function openTarget(name, dist) {
 				const began = performance.now();
 				if (life.run(bytes, random)) taken++;
 				const took = performance.now() - began;
-				if (took > HANG_MS) return { slow: fail(`took ${took.toFixed(0)} ms`), taken };
+				if (took > HANG_MS) slow.set(i, fail(`took ${took.toFixed(0)} ms`));
 				if (i === count - 1) finish(life);
 			} catch (error) {
 				throw fail(error.stack ?? String(error));
 			}
 		}
-		return { taken };
+		return { taken, slow };
 	}
 
 	return {
@@ -81,22 +84,25 @@ export async function openTarget(name, dist) {
 			finish(life);
 			return named.length;
 		},
-		/** Resolves to what there is to say; rejects with a FuzzFailure. */
-		async run(seed, count, progress = () => {}) {
+		/**
+		 * Resolves to what there is to say; rejects with a FuzzFailure.
+		 *
+		 * @param position is told where the run is: the life's seed, and how many of its inputs it has begun
+		 */
+		async run(seed, count, position = [0, 0]) {
 			const began = performance.now();
 			let taken = 0;
 			let heap = 0;
 			for (let done = 0, lives = 0; done < count; done += LIFE, lives++) {
 				const inputs = Math.min(LIFE, count - done);
-				let result = live(seed + done, inputs);
-				// a machine that was busy is not a hang: the same life again
-				for (let again = 0; result.slow; again++) {
-					if (again === 3) throw result.slow;
-					result = live(seed + done, inputs);
+				const { taken: some, slow } = live(seed + done, inputs, position);
+				for (let again = 1; again < 3 && slow.size > 0; again++) {
+					const other = live(seed + done, inputs, position).slow;
+					for (const i of slow.keys()) if (!other.has(i)) slow.delete(i);
 				}
-				taken += result.taken;
+				for (const failure of slow.values()) throw failure;
+				taken += some;
 				if (lives === 2) heap = await heapUsed();
-				progress(done + inputs);
 			}
 			const growth = heap === 0 ? 0 : (await heapUsed()) - heap;
 			if (growth > GROWTH_MAX) {

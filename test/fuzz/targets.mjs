@@ -1,6 +1,7 @@
 // What is fuzzed. Each target's `create` builds one life of the code under test from a built dist; a life takes inputs
 // one after another and throws when something is wrong with how it took one.
 import assert from "node:assert/strict";
+import { ConfigGrammar } from "./config-grammar.mjs";
 import { NetlinkGrammar } from "./netlink-grammar.mjs";
 import { join, mutate, randomBytes } from "./random.mjs";
 import { WireGrammar } from "./wire-grammar.mjs";
@@ -365,22 +366,12 @@ async function createConfig(dist) {
 	});
 }
 
-async function configWords(dist) {
+/** The table of directives, by section. */
+async function directivesByPlace(dist) {
 	const { DIRECTIVES } = await import(new URL("config/directives.js", dist).href);
-	return [...new Set(DIRECTIVES.map(({ word }) => word))];
+	const places = new Set(DIRECTIVES.flatMap((spec) => spec.in));
+	return new Map([...places].map((place) => [place, DIRECTIVES.filter((spec) => spec.in.includes(place))]));
 }
-
-const CONFIG_ARGUMENTS = [
-	..."{ } { } { } on off 0 1 3780 -1 99999999999 10.0.0.1 225.0.0.50 10.0.0.0/8 fd00::1 ff02::1 fe80::1".split(
-		" ",
-	),
-	..."eth0 FTFW ALARM NOTRACK Accept Ignore From Userspace Kernelspace TCP UDP ESTABLISHED for RR FIFO".split(
-		" ",
-	),
-	...'ftp sip * /tmp/x /tmp/x#y # # \n \n \n " "a" "{" Default local0 \u0000 \ufeff é __proto__ constructor'.split(
-		" ",
-	),
-];
 
 const CONTROL_PIECES = [
 	...'{ } [ ] : , " op json true false null 0 18 255 256 -1 1e9 0.5 \\u0000 \n \n status error __proto__'.split(
@@ -390,9 +381,9 @@ const CONTROL_PIECES = [
 	'\0{"status":0}',
 ];
 
-function words(random, pieces, separators, most) {
+function words(random, pieces, most) {
 	let text = "";
-	for (let i = random.below(most); i > 0; i--) text += random.pick(pieces) + random.pick(separators);
+	for (let i = random.below(most); i > 0; i--) text += random.pick(pieces);
 	return Uint8Array.from(Buffer.from(text));
 }
 
@@ -406,18 +397,12 @@ export const TARGETS = {
 		grammar: (random) =>
 			random.chance(0.3)
 				? new Uint8Array(Int32Array.of(random.chance(0.8) ? random.below(300) : random.below(2 ** 32)).buffer)
-				: words(random, CONTROL_PIECES, [""], random.chance(0.99) ? 20 : 2000),
+				: words(random, CONTROL_PIECES, random.chance(0.99) ? 20 : 2000),
 	},
 	config: {
 		create: createConfig,
-		prepare: configWords,
-		grammar: (random, directives) =>
-			words(
-				random,
-				random.chance(0.5) ? [...directives, ...CONFIG_ARGUMENTS, ...CONFIG_ARGUMENTS] : CONFIG_ARGUMENTS,
-				[" ", " ", " ", "\n", ""],
-				random.chance(0.95) ? 12 : 120,
-			),
+		prepare: directivesByPlace,
+		grammar: (random, directives) => new ConfigGrammar(random, directives).file(),
 	},
 };
 
