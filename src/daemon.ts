@@ -112,7 +112,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		});
 		const ticker = new Ticker(ftfw, clock);
 		cleanup.unshift(() => ticker.stop());
-		const externals = (kind: Kind): readonly ExternalCache[] => ftfw.peers.map((peer) => peer.external[kind]);
+		// whoever was heard last knows best: the commit takes its view first
+		const externals = (kind: Kind): readonly ExternalCache[] =>
+			ftfw.peers.toSorted((a, b) => b.heardAt - a.heardAt).map((peer) => peer.external[kind]);
 
 		// the way into the kernel
 		const worker = await CommitWorker.start(names, (error) => {
@@ -130,7 +132,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				windowTracking: sync.tcpWindowTracking,
 				timeout: sync.commitTimeout,
 				pump: () => ticker.pump(),
-				refused: (kind, record, refusal) => operations.refused(kind, record, refusal),
+				refused: (kind, refusal) => operations.refused(kind, refusal),
 			}),
 			worker,
 			ftfw,
@@ -152,6 +154,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 							}),
 				passes,
 				clock,
+				drain: () => listener.drain(),
 				pump: () => ticker.pump(),
 			}),
 			clock,
@@ -218,14 +221,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		await control.listen();
 		cleanup.unshift(() => control.close());
 
-		// subscribed already: dump, then tell the peers
-		listener.start();
-		await operations.populate(hasExpectations ? KINDS : [CONNTRACK]);
-		channel.start(
-			(bytes, start, end) => ftfw.receive(bytes, start, end, clock.now()),
-			() => ticker.pump(),
-		);
-		ticker.start();
 		const reload = (): void => operations.reload(security);
 		process.on("SIGHUP", reload);
 		cleanup.unshift(() => void process.off("SIGHUP", reload));
@@ -234,11 +229,27 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			process.on(signal, stop);
 			cleanup.unshift(() => void process.off(signal, stop));
 		}
+		// subscribed already: dump, then tell the peers
+		listener.start();
+		const populated = operations.populate(hasExpectations ? KINDS : [CONNTRACK]);
+		const status = await Promise.race([populated, operations.stopped]);
+		if (status !== undefined) return status;
+		channel.start(
+			(bytes, start, end) => ftfw.receive(bytes, start, end, clock.now()),
+			() => ticker.pump(),
+		);
+		ticker.start();
 		log.notice("initialization completed");
 		log.notice(options.ready ? "-- starting in daemon mode --" : "-- starting in console mode --");
 		options.ready?.();
 		return await operations.stopped;
 	} finally {
-		for (const step of cleanup) await step();
+		for (const step of cleanup) {
+			try {
+				await step();
+			} catch (error) {
+				process.stderr.write(`ctsync: at the end: ${(error as Error).message}\n`);
+			}
+		}
 	}
 }

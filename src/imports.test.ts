@@ -39,7 +39,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	config: { values: ["conntrack"], node: [] },
 	"config/load": { values: ["conntrack"], node: ["node:fs", "node:util"] },
 	control: { values: ["conntrack", "cache", "system"], node: ["node:fs", "node:net", "node:stream"] },
-	stats: { values: ["conntrack/kind", "conntrack/node-id", "control/request", "sync/in-flight"], types: EVERYTHING, node: [] },
+	stats: {
+		values: ["conntrack/kind", "conntrack/node-id", "control/request", "sync/in-flight"],
+		types: EVERYTHING,
+		node: [],
+	},
 	security: {
 		values: ["sync/wire/frame", "sync/wire/seal"],
 		types: ["config"],

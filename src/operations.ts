@@ -26,6 +26,8 @@ const REFUSALS_LOGGED = 20;
 /** The first resync after an overrun waits this long, each further one twice as long, milliseconds. */
 const OVERRUN_WAIT_MS = 100;
 const OVERRUN_WAIT_MAX_MS = 5000;
+/** After so long without another overrun the wait begins small again. */
+const OVERRUN_CALM_MS = 10_000;
 /** Records per message to the worker. */
 const PURGE_BATCH = 1000;
 
@@ -55,6 +57,10 @@ export class Operations {
 	stop: (status: number) => void = () => {};
 	readonly #options: OperationsOptions;
 	#cancelPurge: (() => void) | undefined;
+	/** The purge under way; it stops at the next batch when it is told to. */
+	#purging: { isStopped: boolean; done: Promise<void> } | undefined;
+	/** Cancels what the clock has still to do. */
+	readonly #timers = new Set<() => void>();
 	#overrunWait = OVERRUN_WAIT_MS;
 	#isOverrunPending = false;
 	#hasGrownFully = false;
@@ -69,6 +75,8 @@ export class Operations {
 				options.log.notice("---- shutdown received ----");
 				this.stop = () => {};
 				this.#cancelPurge?.();
+				if (this.#purging) this.#purging.isStopped = true;
+				for (const cancel of this.#timers) cancel();
 				resolve(status);
 			};
 		});
@@ -126,8 +134,9 @@ export class Operations {
 	}
 
 	/** The kernel did not take an entry. */
-	refused(kind: Kind, record: Int32Array, refusal: Refusal): void {
+	refused(kind: Kind, refusal: Refusal): void {
 		const { log, names } = this.#options;
+		const { record } = refusal;
 		const reason = `commit-${refusal.step}: ${reasonOf(kind, refusal)}`;
 		this.#refusals.count.set(reason, (this.#refusals.count.get(reason) ?? 0) + 1);
 		if (this.#refusals.logged++ >= REFUSALS_LOGGED) return;
@@ -138,7 +147,7 @@ export class Operations {
 
 	/** Events were lost: the buffer grows if it may, and the caches are compared with the kernel. */
 	overrun(socket: NetlinkSocket, buffer: { size: number; max: number }, resync: number | false): void {
-		const { clock, log } = this.#options;
+		const { log } = this.#options;
 		if (buffer.size * 2 <= buffer.max) {
 			buffer.size *= 2;
 			socket.receiveBuffer = buffer.size;
@@ -153,19 +162,33 @@ export class Operations {
 		this.#isOverrunPending = true;
 		const wait = this.#overrunWait;
 		this.#overrunWait = Math.min(OVERRUN_WAIT_MAX_MS, wait * 2);
-		clock.after(wait, () => {
+		this.#later(wait, () => {
 			this.#isOverrunPending = false;
 			void this.#afterOverrun();
 		});
 	}
 
 	async #afterOverrun(): Promise<void> {
-		const { clock, log } = this.#options;
+		const { log } = this.#options;
 		log.limited("overrun", "events were lost: resync with the kernel tables");
-		await this.#attempt(() => this.#resync([CONNTRACK, EXPECTATION]));
-		clock.after(10_000, () => {
+		try {
+			await this.#resync([CONNTRACK, EXPECTATION]);
+		} catch (error) {
+			log.error(`${(error as Error).message}: trying again`);
+			this.#later(OVERRUN_WAIT_MAX_MS, () => void this.#afterOverrun());
+			return;
+		}
+		this.#later(OVERRUN_CALM_MS, () => {
 			if (!this.#isOverrunPending) this.#overrunWait = OVERRUN_WAIT_MS;
 		});
+	}
+
+	#later(milliseconds: number, action: () => void): void {
+		const cancel = this.#options.clock.after(milliseconds, () => {
+			this.#timers.delete(cancel);
+			action();
+		});
+		this.#timers.add(cancel);
 	}
 
 	async #commit(kinds: readonly Kind[]): Promise<string | undefined> {
@@ -175,6 +198,11 @@ export class Operations {
 			return "commit already in progress";
 		}
 		this.#cancelPurge?.();
+		if (this.#purging) {
+			// a purge that goes on would delete what is committed now
+			this.#purging.isStopped = true;
+			await this.#purging.done;
+		}
 		if (kinds.length === 0) return undefined;
 		const what = kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!];
 		log.notice(`committing ${what}`);
@@ -241,6 +269,7 @@ export class Operations {
 		for (const kind of kinds) {
 			log.notice(`flushing kernel ${kind === CONNTRACK ? "conntrack" : "expect"} table`);
 			this.kernelFlushes++;
+			this.resync.withdrawals = true;
 			await worker.run({ type: "flush", kind, ...filter });
 		}
 	}
@@ -263,7 +292,11 @@ export class Operations {
 		log.notice(`flushing conntrack table in ${purgeTimeout} secs`);
 		const cancel = clock.after(purgeTimeout * 1000, () => {
 			this.#cancelPurge = undefined;
-			void this.#attempt(() => this.#purge());
+			const purging = { isStopped: false, done: Promise.resolve() };
+			purging.done = this.#attempt(() => this.#purge(purging)).finally(() => {
+				this.#purging = undefined;
+			});
+			this.#purging = purging;
 		});
 		this.#cancelPurge = () => {
 			cancel();
@@ -271,7 +304,7 @@ export class Operations {
 		};
 	}
 
-	async #purge(): Promise<void> {
+	async #purge(purging: { readonly isStopped: boolean }): Promise<void> {
 		const { internal, externals, worker, log } = this.#options;
 		const [conntracks] = internal;
 		const record = newConntrackRecord();
@@ -288,7 +321,9 @@ export class Operations {
 		});
 		log.notice("flushing kernel conntrack table (scheduled)");
 		this.kernelFlushes++;
+		this.resync.withdrawals = true;
 		for (const batch of batches) {
+			if (purging.isStopped) return;
 			const records = new Int32Array(batch.length * CONNTRACK_WORDS);
 			batch.forEach((one, i) => {
 				records.set(one, i * CONNTRACK_WORDS);

@@ -81,6 +81,7 @@ export class ExternalCache {
 		store.bury(slot, now);
 		store.setVersion(slot, version);
 		store.setHeader(slot, STAMP, this.generation);
+		this.touched?.add(slot);
 		this.#graves.push({ slot, version, sequence });
 	}
 

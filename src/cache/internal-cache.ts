@@ -7,6 +7,8 @@ import {
 	H_STATUS,
 	H_TIMEOUT,
 	H_WIRE,
+	HAS,
+	ID,
 	mergeConntrack,
 	STATUS,
 } from "../conntrack/record.ts";
@@ -84,9 +86,10 @@ export class InternalCache {
 			store.replace(slot, record, now);
 			counters.created++;
 		} else {
-			counters.updated++;
 			const known = this.#scratch;
 			store.read(slot, known);
+			if (this.#isAnother(known, record)) return this.apply(record, true, now);
+			counters.updated++;
 			const isNews = this.#merge(known, record);
 			store.setHeader(slot, STAMP, this.resync);
 			store.replace(slot, known, now);
@@ -179,17 +182,24 @@ export class InternalCache {
 
 	/**
 	 * The dump is over: forgets the dead, and buries what the kernel did not show. Looks at the slots from `from`
-	 * on, `count` of them at most.
+	 * on, `count` of them at most. After an operator's flush what is gone is withdrawn instead: the peers keep it.
 	 *
 	 * @returns the slot to go on from, or -1 at the end
 	 */
-	sweepResync(from: number, count: number, now: number): number {
+	sweepResync(from: number, count: number, now: number, isWithdrawal = false): number {
 		this.closeGraveyard();
 		const stop = Math.min(from + count, this.store.end);
 		for (let slot = from; slot < stop; slot++) {
-			if (this.store.isLive(slot) && this.store.header(slot, STAMP) !== this.resync) this.bury(slot, now);
+			if (!this.store.isLive(slot) || this.store.header(slot, STAMP) === this.resync) continue;
+			if (isWithdrawal) this.withdraw(slot);
+			else this.bury(slot, now);
 		}
 		return stop < this.store.end ? stop : -1;
+	}
+
+	/** The kernel's id differs: the conntrack that was known has ended without our hearing of it. */
+	#isAnother(known: Int32Array, record: Int32Array): boolean {
+		return this.#isConntrack && (known[HAS]! & record[HAS]! & H_ID) !== 0 && known[ID] !== record[ID];
 	}
 
 	#merge(known: Int32Array, change: Int32Array): boolean {

@@ -4,7 +4,7 @@ import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import type { Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import type { CommitResult, FromWorker, Refusal, SlabNumber, ToWorker } from "./messages.ts";
+import type { CommitResult, FromWorker, JoinedEntry, Refusal, SlabNumber, ToWorker } from "./messages.ts";
 
 /** A job without its number, which the handle gives. */
 type Unnumbered<T> = T extends { job: number } ? Omit<T, "job"> : never;
@@ -12,8 +12,7 @@ export type Job = Unnumbered<ToWorker>;
 
 export interface JobReports {
 	refused?: (refusals: readonly Refusal[]) => void;
-	/** Records as they are in the kernel now, one after another. */
-	joined?: (records: Int32Array) => void;
+	joined?: (entries: readonly JoinedEntry[]) => void;
 }
 
 export class CommitWorker {
@@ -91,7 +90,7 @@ export class CommitWorker {
 		const running = this.#running.get(message.job);
 		if (!running) return;
 		if (message.type === "refused") running.reports.refused?.(message.refusals);
-		else if (message.type === "joined") running.reports.joined?.(message.records);
+		else if (message.type === "joined") running.reports.joined?.(message.entries);
 		else {
 			this.#running.delete(message.job);
 			if (message.error === undefined) running.resolve(message.result);

@@ -7,14 +7,20 @@
 
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
-import { UPDATED } from "../cache/record-layout.ts";
+import { DEAD, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
-import { EXP_HAS, EXP_TIMEOUT, newExpectationRecord, X_TIMEOUT } from "../conntrack/expectation-record.ts";
+import {
+	EXP_HAS,
+	EXP_TIMEOUT,
+	newExpectationRecord,
+	X_ID,
+	X_TIMEOUT,
+} from "../conntrack/expectation-record.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
-import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
+import { CONNTRACK_WORDS, H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import type { CommitWorker } from "./commit-worker.ts";
-import type { CommitResult, Refusal } from "./messages.ts";
+import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
 
 /** Slots between two announcements to the worker. */
 const STRIDE = 1024;
@@ -25,7 +31,7 @@ export interface CommitOptions {
 	worker: CommitWorker;
 	/** By Kind. */
 	internal: readonly [InternalCache, InternalCache];
-	/** The peers' caches of a kind. */
+	/** The peers' caches of a kind, the one that knows best first. */
 	externals: (kind: Kind) => readonly ExternalCache[];
 	clock: Clock;
 	windowTracking: boolean;
@@ -33,7 +39,7 @@ export interface CommitOptions {
 	timeout: number | undefined;
 	/** Something has become dirty. */
 	pump: () => void;
-	refused: (kind: Kind, record: Int32Array, refusal: Refusal) => void;
+	refused: (kind: Kind, refusal: Refusal) => void;
 }
 
 /** What one half of a commit came to, and the seconds that it took. */
@@ -64,6 +70,7 @@ export class Commit {
 		const externals = this.#options.externals(kind);
 		this.isRunning = true;
 		try {
+			await this.#hideStale(externals);
 			for (const external of externals) external.touched = new Set();
 			const result =
 				kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations(externals);
@@ -86,29 +93,65 @@ export class Commit {
 			windowTracking,
 			...(timeout === undefined ? {} : { timeout }),
 		} as const;
-		const done = worker.run(job, this.#reports(CONNTRACK, externals));
+		const done = worker.run(job, this.#reports(CONNTRACK));
+		// a failure is for whoever awaits it below; until then it must not count as unhandled
+		done.catch(() => {});
 		const cursor = new Int32Array(adopted);
-		for (const [part, external] of externals.entries()) {
-			await this.#adopt(external, job.parts[part]!.end, (slot) => {
-				Atomics.store(cursor, part, slot);
-				Atomics.notify(cursor, part);
-			});
+		const announce = (part: number, slot: number): void => {
+			Atomics.store(cursor, part, slot);
+			Atomics.notify(cursor, part);
+		};
+		try {
+			for (const [part, external] of externals.entries()) {
+				await this.#adopt(external, job.parts[part]!.end, (slot) => announce(part, slot));
+			}
+		} finally {
+			// the worker must not wait for a cursor that nobody moves any more
+			for (const [part, { end }] of job.parts.entries()) announce(part, end);
 		}
 		const result = await done;
+		await this.#withdrawEnded(externals);
 		const again = externals.flatMap((external) =>
-			[...external.touched!].map((slot) => ({ store: this.#shared.get(external.store)!, slot })),
+			[...external.touched!]
+				.filter((slot) => external.store.isLive(slot))
+				.map((slot) => ({ store: this.#shared.get(external.store)!, slot })),
 		);
 		if (again.length > 0) {
 			for (const external of externals) {
 				for (const slot of external.touched!) this.#adoptSlot(CONNTRACK, external, slot);
 			}
-			const more = await worker.run({ type: "again", slots: again }, this.#reports(CONNTRACK, externals));
+			const more = await worker.run({ type: "again", slots: again }, this.#reports(CONNTRACK));
 			// what was created a moment ago is not a second entry
 			result.created += more.created;
 			result.failed += more.failed;
 			result.withoutHelper += more.withoutHelper;
 		}
 		return result;
+	}
+
+	/** What a peer has ended while it was being committed ends here, too, unless this kernel has its own view of it. */
+	async #withdrawEnded(externals: readonly ExternalCache[]): Promise<void> {
+		const { worker, clock } = this.#options;
+		const internal = this.#options.internal[CONNTRACK];
+		const ended: Int32Array[] = [];
+		for (const { store, touched } of externals) {
+			for (const slot of touched!) {
+				if (store.state(slot) !== DEAD) continue;
+				const record = this.#records[CONNTRACK];
+				store.read(slot, record);
+				const known = internal.store.find(record);
+				if (known < 0 || !internal.store.isLive(known) || this.#isSeen(CONNTRACK, known)) continue;
+				internal.store.read(known, record);
+				ended.push(record.slice());
+				internal.bury(known, seconds(clock));
+			}
+		}
+		if (ended.length === 0) return;
+		const records = new Int32Array(ended.length * CONNTRACK_WORDS);
+		ended.forEach((record, i) => {
+			records.set(record, i * CONNTRACK_WORDS);
+		});
+		await worker.run({ type: "delete", records });
 	}
 
 	async #expectations(externals: readonly ExternalCache[]): Promise<CommitResult> {
@@ -122,7 +165,27 @@ export class Commit {
 		this.#options.pump();
 		const parts = this.#parts(externals);
 		const job = { type: "commit", kind: EXPECTATION, parts, nowSeconds, windowTracking } as const;
-		return worker.run(job, this.#reports(EXPECTATION, externals));
+		return worker.run(job, this.#reports(EXPECTATION));
+	}
+
+	/** Drops from each peer's cache what a peer that was heard later holds, too: it has moved there since. */
+	async #hideStale(externals: readonly ExternalCache[]): Promise<void> {
+		for (const [i, external] of externals.entries()) {
+			const newer = externals.slice(0, i);
+			if (newer.length === 0) continue;
+			const { store } = external;
+			const record = new Int32Array(store.layout.recordWords);
+			for (let slot = 0; slot < store.end; slot++) {
+				if (slot % STRIDE === STRIDE - 1) await this.#options.clock.pause();
+				if (!store.isLive(slot)) continue;
+				store.read(slot, record);
+				const isHeldByNewer = newer.some((other) => {
+					const theirs = other.store.find(record);
+					return theirs >= 0 && other.store.isLive(theirs);
+				});
+				if (isHeldByNewer) external.drop(slot);
+			}
+		}
 	}
 
 	#parts(externals: readonly ExternalCache[]): { store: number; end: number }[] {
@@ -172,27 +235,37 @@ export class Commit {
 		return Math.max(0, seconds(this.#options.clock) - external.store.header(slot, UPDATED));
 	}
 
-	#reports(kind: Kind, externals: readonly ExternalCache[]) {
-		const { internal, clock, refused } = this.#options;
+	#reports(kind: Kind) {
+		const { clock, refused } = this.#options;
+		const internal = this.#options.internal[kind];
+		const liveSlot = (record: Int32Array): number => {
+			const slot = internal.store.find(record);
+			return slot >= 0 && internal.store.isLive(slot) ? slot : -1;
+		};
 		return {
 			refused: (refusals: readonly Refusal[]): void => {
 				for (const refusal of refusals) {
-					const external = externals.find(({ store }) => this.#shared.get(store) === refusal.store)!;
-					if (!external.store.isLive(refusal.slot)) continue;
-					const record = this.#records[kind];
-					external.store.read(refusal.slot, record);
-					refused(kind, record, refusal);
-					const known = internal[kind].store.find(record);
-					const isMine = known >= 0 && internal[kind].store.isLive(known);
-					if (!refusal.exists && isMine) internal[kind].bury(known, seconds(clock));
+					refused(kind, refusal);
+					const slot = liveSlot(refusal.record);
+					if (!refusal.exists && slot >= 0 && !this.#isSeen(kind, slot)) internal.bury(slot, seconds(clock));
 				}
 			},
-			joined: (records: Int32Array): void => {
-				for (let at = 0; at < records.length; at += CONNTRACK_WORDS) {
-					internal[kind].apply(records.subarray(at, at + CONNTRACK_WORDS), false, seconds(clock));
+			joined: (entries: readonly JoinedEntry[]): void => {
+				for (const { record, isReplaced } of entries) {
+					// what has ended since then stays ended
+					if (liveSlot(record) < 0) continue;
+					if (isReplaced) internal.apply(record, true, seconds(clock));
+					else internal.refresh(record, seconds(clock));
 				}
 			},
 		};
+	}
+
+	/** Whether the kernel itself has told of the entry: only it gives an id. */
+	#isSeen(kind: Kind, slot: number): boolean {
+		const record = this.#records[kind];
+		this.#options.internal[kind].store.read(slot, record);
+		return kind === CONNTRACK ? (record[HAS]! & H_ID) !== 0 : (record[EXP_HAS]! & X_ID) !== 0;
 	}
 }
 

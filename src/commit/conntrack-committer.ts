@@ -11,16 +11,24 @@ import {
 	H_TIMEOUT,
 	HAS,
 	HELPER,
+	MASTER_DST,
+	MASTER_PORTS,
+	MASTER_PROTOCOLS,
+	MASTER_SRC,
 	newConntrackRecord,
+	ORIG_DST,
+	ORIG_PORTS,
+	ORIG_SRC,
 	PROTOCOLS,
 	TIMEOUT,
+	ZONES,
 } from "../conntrack/record.ts";
 import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder, type CreateOptions } from "../netlink/encode-conntrack.ts";
 import { attributesOf } from "../netlink/message.ts";
 import type { Native } from "../system/native.ts";
 import { joinConntrack } from "./join.ts";
-import { type CommitResult, newCommitResult, type Refusal } from "./messages.ts";
+import { type CommitResult, type JoinedEntry, newCommitResult, type Refusal } from "./messages.ts";
 import { RequestSocket } from "./request-socket.ts";
 import type { StoreReader } from "./store-reader.ts";
 
@@ -36,7 +44,6 @@ const EOPNOTSUPP = 95;
 /** One entry on its way. */
 interface Pending {
 	reader: StoreReader;
-	store: number;
 	slot: number;
 }
 
@@ -46,7 +53,7 @@ export class ConntrackCommitter {
 	/** Entries that the kernel did not take, since they were last fetched. */
 	refusals: Refusal[] = [];
 	/** Entries that were joined, as they are now, since they were last fetched. */
-	joined: ConntrackRecord[] = [];
+	joined: JoinedEntry[] = [];
 	/** Report what needed no change as joined, too: the main thread may have taken in what it was before. */
 	reportsKept = false;
 	/** Helpers that this kernel has refused, by protocols | helper << 16. Bounded by the table of names. */
@@ -80,9 +87,9 @@ export class ConntrackCommitter {
 	}
 
 	/** Commits the entry in the slot, sooner or later; `finish` ends it. */
-	add(reader: StoreReader, store: number, slot: number): void {
+	add(reader: StoreReader, slot: number): void {
 		if (!reader.read(slot, this.#record)) return;
-		const pending = { reader, store, slot };
+		const pending = { reader, slot };
 		if ((this.#record[HAS]! & H_MASTER) !== 0) this.#related.push(pending);
 		else this.#create(pending);
 	}
@@ -101,7 +108,9 @@ export class ConntrackCommitter {
 			const orphans = this.#orphans;
 			this.#orphans = [];
 			if (isLast || orphans.length === waiting.length) {
-				for (const pending of orphans) this.#refuse(pending, ENOENT, "create", false);
+				for (const { reader, slot } of orphans) {
+					if (reader.read(slot, this.#record)) this.#refuse(ENOENT, "create", false);
+				}
 				return;
 			}
 			waiting = orphans;
@@ -111,7 +120,8 @@ export class ConntrackCommitter {
 	/** Appends the record just read to the batch. */
 	#create(pending: Pending): void {
 		this.#prepare();
-		this.#encoder.create(this.#record, this.#batch.push(pending) - 1, 0, this.#options);
+		const index = this.#batch.push(pending) - 1;
+		this.#encoder.create(this.#record, this.requests.sequence(index), 0, this.#options);
 		if (this.#batch.length === BATCH) this.#flush();
 	}
 
@@ -119,7 +129,7 @@ export class ConntrackCommitter {
 		if (this.#batch.length === 0) return;
 		const batch = this.#batch.splice(0);
 		const failures: [Pending, number][] = [];
-		this.requests.exchange((sequence, errno) => failures.push([batch[sequence]!, errno]));
+		this.requests.exchange((index, errno) => failures.push([batch[index]!, errno]));
 		this.result.created += batch.length - failures.length;
 		for (const [pending, errno] of failures) this.#failed(pending, errno);
 	}
@@ -128,16 +138,16 @@ export class ConntrackCommitter {
 		// it may have changed since: what counts is what it is now
 		if (!pending.reader.read(pending.slot, this.#record)) return;
 		const has = this.#record[HAS]!;
-		if (errno === EEXIST) this.#exists(pending);
+		if (errno === EEXIST) this.#exists();
 		else if (errno === ENOENT && (has & H_MASTER) !== 0) this.#orphans.push(pending);
-		else if (errno === EOPNOTSUPP && (has & H_HELPER) !== 0) this.#createWithoutHelper(pending);
-		else this.#refuse(pending, errno, "create", false);
+		else if (errno === EOPNOTSUPP && (has & H_HELPER) !== 0) this.#createWithoutHelper();
+		else this.#refuse(errno, "create", false);
 	}
 
-	#exists(pending: Pending): void {
-		if (!this.#get()) {
+	#exists(): void {
+		if (!this.#get(this.#record, this.#local)) {
 			// nothing has this original tuple: the reply tuple, after NAT, is another connection's
-			this.#refuse(pending, EEXIST, "create", false);
+			this.#refuse(EEXIST, "create", false);
 			return;
 		}
 		this.#prepare();
@@ -146,60 +156,92 @@ export class ConntrackCommitter {
 		const verdict = joinConntrack(this.#local, this.#record, this.#options.windowTracking);
 		if (verdict === "keep") {
 			this.result.kept++;
-			if (this.reportsKept) this.joined.push(this.#local.slice());
+			if (this.reportsKept) this.joined.push({ record: this.#local.slice(), isReplaced: false });
 			return;
 		}
-		if (verdict === "update") this.#encoder.update(this.#record, 0, 0, this.#options);
-		else {
-			this.#encoder.delete(this.#record, 1, 0);
-			this.#encoder.create(this.#record, 0, 0, this.#options);
+		if (verdict === "replace") {
+			this.#replace();
+			return;
 		}
-		// the first request's own failure (it has just gone) does not matter if the second succeeds
+		this.#encoder.update(this.#record, this.requests.sequence(0), 0, this.#options);
 		const errno = this.#single();
-		const isGone = verdict === "replace" || errno === ENOENT;
-		if (errno === EOPNOTSUPP && isGone && (this.#record[HAS]! & H_HELPER) !== 0) {
-			this.#createWithoutHelper(pending);
-		} else if (errno !== 0) this.#refuse(pending, errno, verdict, !isGone);
+		if (errno !== 0) this.#refuse(errno, "update", errno !== ENOENT);
 		else {
-			if (verdict === "update") this.result.updated++;
-			else this.result.replaced++;
-			this.joined.push(this.#record.slice());
+			this.result.updated++;
+			this.joined.push({ record: this.#record.slice(), isReplaced: false });
 		}
 	}
 
-	#createWithoutHelper(pending: Pending): void {
+	/** Deletes the kernel's entry and makes the peer's; if that cannot be made, the old one comes back. */
+	#replace(): void {
+		const hasMaster = (this.#record[HAS]! & H_MASTER) !== 0;
+		if (hasMaster && !this.#hasMaster()) {
+			this.#refuse(ENOENT, "replace", true);
+			return;
+		}
+		this.#encoder.delete(this.#record, this.requests.sequence(1), 0);
+		this.#encoder.create(this.#record, this.requests.sequence(0), 0, this.#options);
+		// the deletion's own failure (it has just gone) does not matter if the creation succeeds
+		let errno = this.#single();
+		if (errno === EOPNOTSUPP && (this.#record[HAS]! & H_HELPER) !== 0) errno = this.#singleWithoutHelper();
+		if (errno === 0) {
+			this.result.replaced++;
+			this.joined.push({ record: this.#record.slice(), isReplaced: true });
+			return;
+		}
+		this.#encoder.create(this.#local, this.requests.sequence(0), 0, this.#options);
+		this.#refuse(errno, "replace", this.#single() === 0);
+	}
+
+	#createWithoutHelper(): void {
 		this.#prepare();
-		this.#encoder.create(this.#record, 0, 0, { ...this.#options, withoutHelper: true });
-		const errno = this.#single();
-		if (errno !== 0) {
-			this.#refuse(pending, errno, "create", false);
-			return;
-		}
-		this.#refusedHelpers.add(this.#helperKey());
-		this.result.created++;
-		this.result.withoutHelper++;
+		const errno = this.#singleWithoutHelper();
+		if (errno !== 0) this.#refuse(errno, "create", false);
+		else this.result.created++;
 	}
 
-	/** Sends what the writer holds; the errno of the request with sequence number 0. */
+	/** Creates the record without its helper, and remembers that this kernel does not have it; the errno. */
+	#singleWithoutHelper(): number {
+		const options = { ...this.#options, withoutHelper: true };
+		this.#encoder.create(this.#record, this.requests.sequence(0), 0, options);
+		const errno = this.#single();
+		if (errno === 0) {
+			this.#refusedHelpers.add(this.#helperKey());
+			this.result.withoutHelper++;
+		}
+		return errno;
+	}
+
+	/** Sends what the writer holds; the errno of the batch's request number 0. */
 	#single(): number {
 		let errno = 0;
-		this.requests.exchange((sequence, number) => {
-			if (sequence === 0) errno = number;
+		this.requests.exchange((index, number) => {
+			if (index === 0) errno = number;
 		});
 		return errno;
 	}
 
-	/** Reads the kernel's entry with the record's original tuple; false if there is none. */
-	#get(): boolean {
+	/** Reads the kernel's entry with the original tuple of `key` into `target`; false if there is none. */
+	#get(key: ConntrackRecord, target: ConntrackRecord): boolean {
 		let isFound = false;
-		this.#encoder.get(this.#record, 0);
+		this.#encoder.get(key, this.requests.sequence(0));
 		this.requests.exchange(
 			() => {},
 			(start, end) => {
-				isFound = this.#decoder.decode(this.requests.wire, attributesOf(start), end, this.#local);
+				isFound = this.#decoder.decode(this.requests.wire, attributesOf(start), end, target);
 			},
 		);
 		return isFound;
+	}
+
+	#hasMaster(): boolean {
+		const key = newConntrackRecord();
+		key[PROTOCOLS] = this.#record[MASTER_PROTOCOLS]!;
+		key[ZONES] = this.#record[ZONES]!;
+		key[ORIG_PORTS] = this.#record[MASTER_PORTS]!;
+		key.set(this.#record.subarray(MASTER_SRC, MASTER_SRC + 4), ORIG_SRC);
+		key.set(this.#record.subarray(MASTER_DST, MASTER_DST + 4), ORIG_DST);
+		return this.#get(key, newConntrackRecord());
 	}
 
 	#helperKey(): number {
@@ -213,8 +255,8 @@ export class ConntrackCommitter {
 		this.#record[HAS] = this.#record[HAS]! | H_TIMEOUT;
 	}
 
-	#refuse(pending: Pending, errno: number, step: Refusal["step"], exists: boolean): void {
+	#refuse(errno: number, step: Refusal["step"], exists: boolean): void {
 		this.result.failed++;
-		this.refusals.push({ store: pending.store, slot: pending.slot, errno, step, exists });
+		this.refusals.push({ record: this.#record.slice(), errno, step, exists });
 	}
 }

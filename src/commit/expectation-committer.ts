@@ -19,7 +19,7 @@ export class ExpectationCommitter {
 	refusals: Refusal[] = [];
 	readonly #encoder: ExpectationEncoder;
 	readonly #record = newExpectationRecord();
-	readonly #batch: { store: number; slot: number }[] = [];
+	readonly #batch: Int32Array[] = [];
 	#nowSeconds = 0;
 
 	constructor(native: Native, names: NameTable) {
@@ -33,7 +33,7 @@ export class ExpectationCommitter {
 		this.#nowSeconds = nowSeconds;
 	}
 
-	add(reader: StoreReader, store: number, slot: number): void {
+	add(reader: StoreReader, slot: number): void {
 		const record = this.#record;
 		if (!reader.read(slot, record)) return;
 		const hasTimeout = (record[EXP_HAS]! & X_TIMEOUT) !== 0;
@@ -42,9 +42,9 @@ export class ExpectationCommitter {
 			this.result.expired++;
 			return;
 		}
-		const n = this.#batch.push({ store, slot }) - 1;
-		this.#encoder.create(record, 2 * n);
-		if (hasTimeout) this.#encoder.setTimeout(record, 2 * n + 1, left);
+		const n = this.#batch.push(record.slice()) - 1;
+		this.#encoder.create(record, this.requests.sequence(2 * n));
+		if (hasTimeout) this.#encoder.setTimeout(record, this.requests.sequence(2 * n + 1), left);
 		if (this.#batch.length === BATCH) this.finish();
 	}
 
@@ -52,8 +52,8 @@ export class ExpectationCommitter {
 		const batch = this.#batch.splice(0);
 		const created = new Map<number, number>();
 		const timed = new Map<number, number>();
-		this.requests.exchange((sequence, errno) => (sequence & 1 ? timed : created).set(sequence >> 1, errno));
-		batch.forEach(({ store, slot }, n) => {
+		this.requests.exchange((index, errno) => (index & 1 ? timed : created).set(index >> 1, errno));
+		batch.forEach((record, n) => {
 			const errno = created.get(n) ?? 0;
 			const late = timed.get(n) ?? 0;
 			if (errno === 0 && late === 0) this.result.created++;
@@ -63,8 +63,7 @@ export class ExpectationCommitter {
 				this.result.failed++;
 				const step = errno !== 0 && errno !== EEXIST ? "create" : "update";
 				this.refusals.push({
-					store,
-					slot,
+					record,
 					errno: errno || late,
 					step,
 					exists: errno === 0 || errno === EEXIST,

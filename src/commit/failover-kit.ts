@@ -71,9 +71,11 @@ export class FailoverKit {
 			windowTracking,
 			timeout,
 			pump: () => {},
-			refused: (kind, record, refusal) => {
+			refused: (kind, refusal) => {
 				const entry =
-					kind === CONNTRACK ? conntrackFromRecord(record, names) : expectationFromRecord(record, names);
+					kind === CONNTRACK
+						? conntrackFromRecord(refusal.record, names)
+						: expectationFromRecord(refusal.record, names);
 				this.refusals.push({ ...refusal, entry });
 			},
 		});

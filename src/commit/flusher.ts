@@ -57,7 +57,7 @@ export class Flusher {
 	/** Empties the expectation table. */
 	expectations(): void {
 		let errno = 0;
-		new ExpectationEncoder(this.requests.writer, this.#names).flush(0);
+		new ExpectationEncoder(this.requests.writer, this.#names).flush(this.requests.sequence(0));
 		this.requests.exchange((_, number) => {
 			errno = number;
 		});
@@ -65,7 +65,7 @@ export class Flusher {
 	}
 
 	#delete(record: Int32Array): void {
-		this.#encoder.delete(record, this.#batched++, 0);
+		this.#encoder.delete(record, this.requests.sequence(this.#batched++), 0);
 		if (this.#batched === BATCH) this.#flush();
 	}
 

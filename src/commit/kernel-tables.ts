@@ -46,7 +46,7 @@ export class KernelTables {
 	}
 
 	create(conntrack: Conntrack, options = LIBERAL): Answer {
-		this.#conntracks.create(conntrackToRecord(conntrack, this.#names), 0, 0, options);
+		this.#conntracks.create(conntrackToRecord(conntrack, this.#names), this.requests.sequence(0), 0, options);
 		return this.#answer();
 	}
 
@@ -55,22 +55,27 @@ export class KernelTables {
 		const answers: Answer[] = conntracks.map(() => "ok");
 		for (let at = 0; at < conntracks.length; at += 512) {
 			conntracks.slice(at, at + 512).forEach((conntrack, i) => {
-				this.#conntracks.create(conntrackToRecord(conntrack, this.#names), at + i, 0, LIBERAL);
+				this.#conntracks.create(
+					conntrackToRecord(conntrack, this.#names),
+					this.requests.sequence(i),
+					0,
+					LIBERAL,
+				);
 			});
-			this.requests.exchange((sequence, errno) => {
-				answers[sequence] = errnoName(errno);
+			this.requests.exchange((index, errno) => {
+				answers[at + index] = errnoName(errno);
 			});
 		}
 		return answers;
 	}
 
 	update(conntrack: Conntrack, options = LIBERAL): Answer {
-		this.#conntracks.update(conntrackToRecord(conntrack, this.#names), 0, 0, options);
+		this.#conntracks.update(conntrackToRecord(conntrack, this.#names), this.requests.sequence(0), 0, options);
 		return this.#answer();
 	}
 
 	delete(conntrack: Conntrack): Answer {
-		this.#conntracks.delete(conntrackToRecord(conntrack, this.#names), 0, 0);
+		this.#conntracks.delete(conntrackToRecord(conntrack, this.#names), this.requests.sequence(0), 0);
 		return this.#answer();
 	}
 
@@ -79,7 +84,7 @@ export class KernelTables {
 		const record = newConntrackRecord();
 		const { wire } = this.requests;
 		let isFound = false;
-		this.#conntracks.get(conntrackToRecord(conntrack, this.#names), 0);
+		this.#conntracks.get(conntrackToRecord(conntrack, this.#names), this.requests.sequence(0));
 		const answer = this.#answer((start, end) => {
 			isFound = new ConntrackDecoder(this.#names).decode(wire, attributesOf(start), end, record);
 		});
@@ -87,27 +92,31 @@ export class KernelTables {
 	}
 
 	flush(): Answer {
-		this.#conntracks.flush(0);
+		this.#conntracks.flush(this.requests.sequence(0));
 		return this.#answer();
 	}
 
 	expect(expectation: Expectation): Answer {
-		this.#expectations.create(expectationToRecord(expectation, this.#names), 0);
+		this.#expectations.create(expectationToRecord(expectation, this.#names), this.requests.sequence(0));
 		return this.#answer();
 	}
 
 	setTimeout(expectation: Expectation, seconds: number): Answer {
-		this.#expectations.setTimeout(expectationToRecord(expectation, this.#names), 0, seconds);
+		this.#expectations.setTimeout(
+			expectationToRecord(expectation, this.#names),
+			this.requests.sequence(0),
+			seconds,
+		);
 		return this.#answer();
 	}
 
 	deleteExpectation(expectation: Expectation): Answer {
-		this.#expectations.delete(expectationToRecord(expectation, this.#names), 0, 0);
+		this.#expectations.delete(expectationToRecord(expectation, this.#names), this.requests.sequence(0), 0);
 		return this.#answer();
 	}
 
 	flushExpectations(): Answer {
-		this.#expectations.flush(0);
+		this.#expectations.flush(this.requests.sequence(0));
 		return this.#answer();
 	}
 

@@ -81,13 +81,20 @@ export type ToWorker =
 
 /** An entry that the kernel did not take. */
 export interface Refusal {
-	store: number;
-	slot: number;
+	/** The entry as it was sent; its slot may be another's by now. */
+	record: Int32Array;
 	errno: number;
 	/** Which request failed. */
 	step: "create" | "update" | "replace";
 	/** Whether the kernel has an entry with this key all the same. */
 	exists: boolean;
+}
+
+/** An entry that was there before the commit. */
+export interface JoinedEntry {
+	record: Int32Array;
+	/** It was another connection's, and has been deleted and made anew. */
+	isReplaced: boolean;
 }
 
 export interface CommitResult {
@@ -113,6 +120,6 @@ export type FromWorker =
 	/** Netlink ports of the worker: events with the first are commits, with the second flushes. */
 	| { type: "ready"; commitPort: number; flushPort: number }
 	| { type: "refused"; job: number; refusals: Refusal[] }
-	/** Records as they are in the kernel now, joined from what was there and what was committed. */
-	| { type: "joined"; job: number; records: Int32Array }
+	/** Entries that were there, as they are in the kernel now. */
+	| { type: "joined"; job: number; entries: JoinedEntry[] }
 	| { type: "done"; job: number; result: CommitResult; error?: string };

@@ -13,12 +13,16 @@ const DATAGRAMS = 16;
 /** Room for the error answers of a batch, each a small datagram. */
 const RECEIVE_BUFFER = 4 << 20;
 const SEND_BUFFER = 4 << 20;
+/** Sequence numbers set aside for a batch, many more than it has requests. */
+const SEQUENCES = 65_536;
 
 export class RequestSocket {
 	readonly socket: NetlinkSocket;
 	readonly writer: AttributeWriter;
 	readonly wire = new WireBuffer(DATAGRAMS * STRIDE);
 	readonly #lengths = new Int32Array(DATAGRAMS);
+	/** Sequence number of the batch's first request: late answers to an earlier batch are told apart by it. */
+	#base = 0;
 
 	/** @param batchBytes room for one batch of requests */
 	constructor(native: Native, batchBytes: number) {
@@ -26,17 +30,24 @@ export class RequestSocket {
 		this.writer = new AttributeWriter(batchBytes);
 	}
 
+	/** The sequence number of the batch's request number `index`. */
+	sequence(index: number): number {
+		return (this.#base + index) >>> 0;
+	}
+
 	/**
 	 * Sends the batch that the writer holds and empties it. Calls `failed` for each request that was refused, with
-	 * its sequence number and errno, and `answered` for every other message that came back.
+	 * its index in the batch and errno, and `answered` for every other message that came back.
 	 *
 	 * @throws NetlinkError when the batch could not be sent at all
 	 */
 	exchange(
-		failed: (sequence: number, errno: number) => void,
+		failed: (index: number, errno: number) => void,
 		answered: (start: number, end: number) => void = () => {},
 	): void {
 		if (this.writer.at === 0) return;
+		const base = this.#base;
+		this.#base = (base + SEQUENCES) >>> 0;
 		const sent = this.socket.send(this.writer);
 		this.writer.at = 0;
 		if (sent < 0) throw new NetlinkError("send requests", -sent);
@@ -47,10 +58,10 @@ export class RequestSocket {
 			if (count < 0) throw new NetlinkError("read answers", -count);
 			for (let i = 0; i < count; i++) {
 				eachMessage(this.wire, i * STRIDE, i * STRIDE + this.#lengths[i]!, (start, end) => {
+					const index = (messageSequence(this.wire, start) - base) >>> 0;
+					if (index >= SEQUENCES) return;
 					if (messageType(this.wire, start) !== NLMSG_ERROR) answered(start, end);
-					else if (messageError(this.wire, start) !== 0) {
-						failed(messageSequence(this.wire, start), -messageError(this.wire, start));
-					}
+					else if (messageError(this.wire, start) !== 0) failed(index, -messageError(this.wire, start));
 				});
 			}
 		}

@@ -65,12 +65,7 @@ function report(job: number): void {
 		}
 	}
 	while (conntracks.joined.length > 0) {
-		const batch = conntracks.joined.splice(0, REPORT);
-		const records = new Int32Array(batch.length * batch[0]!.length);
-		batch.forEach((record, i) => {
-			records.set(record, i * record.length);
-		});
-		send({ type: "joined", job, records });
+		send({ type: "joined", job, entries: conntracks.joined.splice(0, REPORT) });
 	}
 }
 
@@ -87,8 +82,8 @@ function commit(job: CommitJob): CommitResult {
 				while ((limit = Atomics.load(adopted, part)) <= slot) Atomics.wait(adopted, part, limit);
 				fetchWaiting();
 			}
-			if (isConntrack) conntracks.add(stores[store]!, store, slot);
-			else expectations.add(stores[store]!, store, slot);
+			if (isConntrack) conntracks.add(stores[store]!, slot);
+			else expectations.add(stores[store]!, slot);
 		}
 	});
 	const committer = isConntrack ? conntracks : expectations;
@@ -100,7 +95,7 @@ function commit(job: CommitJob): CommitResult {
 function again(job: AgainJob): CommitResult {
 	conntracks.result = newCommitResult();
 	conntracks.reportsKept = true;
-	for (const { store, slot } of job.slots) conntracks.add(stores[store]!, store, slot);
+	for (const { store, slot } of job.slots) conntracks.add(stores[store]!, slot);
 	conntracks.finish();
 	return conntracks.result;
 }

@@ -7,6 +7,8 @@ import { RecordType } from "./wire/record-type.ts";
 
 /** Bytes of the bitmap: 512 datagrams, so that each is acknowledged many times over. */
 export const BITMAP_SIZE = 64;
+/** Bytes of the longest ACK, with room for the seal. */
+export const ACK_MAX = 128;
 
 /** @param credit datagrams that this node's receive buffer takes in */
 export function writeAck(writer: MsgpackWriter, peer: Peer, credit: number): void {

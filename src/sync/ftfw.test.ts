@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { recordOf, Simulation } from "./simulation.ts";
+import { recordOf, type SimulatedNode, Simulation } from "./simulation.ts";
 
 const SEEDS = Number(process.env.CTSYNC_SEEDS ?? 150);
 
@@ -133,6 +133,62 @@ test("garbage and bit flips are counted and change nothing", () => {
 	const { badSize, badVersion, badHeader, badSeal, unknownEpoch, helloFlood } = ftfw.counters;
 	assert.ok(badSize > 0 && badVersion > 0 && badHeader > 0);
 	assert.ok(badSize + badVersion + badHeader + badSeal + unknownEpoch + helloFlood >= 2900);
+});
+
+test("nodes that could not hear each other at the start meet when they can", () => {
+	const sim = new Simulation(10, 3);
+	sim.weather.cut.add("1>2").add("2>1");
+	for (const node of sim.nodes) for (let key = 0; key < 20; key++) sim.set(node, node.id * 1000 + key, 1);
+	sim.run(5000);
+	sim.weather.cut.clear();
+	sim.run(5000);
+	assert.deepEqual(sim.differences().slice(0, 5), []);
+});
+
+test("a peer that hears nothing while it is heard costs no memory and keeps nobody else waiting", () => {
+	const sim = new Simulation(11, 3);
+	sim.run(2000);
+	sim.weather.cut.add("1>2");
+	const [a, , c] = sim.nodes as [SimulatedNode, SimulatedNode, SimulatedNode];
+	disturb(sim, 15_000, 200);
+	sim.run(500);
+	assert.ok(a.internal.conntracks.store.count < 600, `${a.internal.conntracks.store.count} slots`);
+	const held = sim.held(c, a);
+	assert.deepEqual(
+		[...a.kernel].filter(([key, value]) => held.get(key) !== value),
+		[],
+	);
+	sim.weather.cut.clear();
+	sim.run(4000);
+	assert.deepEqual(sim.differences().slice(0, 5), []);
+});
+
+test("a node that dies keeps the others from each other for half a second at most", () => {
+	const sim = new Simulation(12, 3);
+	sim.run(2000);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	for (const other of [1, 2]) sim.weather.cut.add(`3>${other}`).add(`${other}>3`);
+	for (let key = 0; key < 3000; key++) sim.set(a, key, 1);
+	sim.run(800);
+	const held = sim.held(b, a);
+	assert.equal(held.size, 3000);
+});
+
+test("a bulk over a bad link never lets an entry vanish that was not destroyed", () => {
+	for (let seed = 1; seed <= 25; seed++) {
+		const sim = new Simulation(seed, 2);
+		const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+		for (let key = 0; key < 150; key++) sim.set(a, key, 0);
+		sim.run(2500);
+		sim.weather.loss = 0.25;
+		sim.weather.delayMax = 10;
+		a.ftfw.bulk(sim.now);
+		sim.run(3000, () => {
+			sim.set(a, sim.random.below(150), sim.random.below(1000));
+			a.ftfw.pump(sim.now);
+			assert.equal(sim.held(b, a).size, 150, `seed ${seed} at ${sim.now}`);
+		});
+	}
 });
 
 test(`${SEEDS} random schedules with loss, delay, duplicates, cuts and restarts all end equal`, () => {

@@ -5,17 +5,30 @@ import { ExpectationLayout } from "../cache/expectation-layout.ts";
 import { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCaches } from "../cache/internal-cache.ts";
 import { RecordStore } from "../cache/record-store.ts";
-import { KINDS } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { formatNode } from "../conntrack/node-id.ts";
-import { acknowledges, writeAck } from "./acknowledgement.ts";
+import { ACK_MAX, acknowledges, writeAck } from "./acknowledgement.ts";
+import { beginReceipt, endReceipt, sweepReceipt } from "./bulk-receipt.ts";
 import { type Ack, type ControlRecord, Datagram } from "./datagram.ts";
-import { CHALLENGE_SIZE, epochTagOf, type Hello, readHello, sameBytes, writeHello } from "./handshake.ts";
+import {
+	CHALLENGE_SIZE,
+	epochTagOf,
+	PROTOCOL_VERSION,
+	readHello,
+	sameBytes,
+	writeHello,
+} from "./handshake.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Control, PEERS_MAX, Peer } from "./peer.ts";
 import { RateLimit } from "./rate-limit.ts";
-import { newSyncCounters, type Reject, type SyncCounters } from "./sync-counters.ts";
-import { FLAG_ACK, FLAG_HELLO, Frame, type FrameReject, HEADER_SIZE } from "./wire/frame.ts";
+import {
+	FRAME_REJECT,
+	newSyncCounters,
+	PAYLOAD_REJECT,
+	type Reject,
+	type SyncCounters,
+} from "./sync-counters.ts";
+import { FLAG_ACK, FLAG_HELLO, Frame, HEADER_SIZE } from "./wire/frame.ts";
 import type { MsgpackWriter } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
 import type { Seal } from "./wire/seal.ts";
@@ -25,8 +38,11 @@ import type { Seal } from "./wire/seal.ts";
 const ALIVE_EVERY = 1000;
 /** A peer that has not been heard for this long is down. */
 const DOWN_AFTER = 3500;
-/** HELLO while some peer is not up, and at most this often in answer to a stranger. */
+/** A peer that acknowledges nothing for this long leaves the set that others share. */
+const LAGGARD_AFTER = 300;
+/** HELLO while some peer is not up; else now and then, so that nodes which missed each other meet; and in answer. */
 const HELLO_EVERY = 500;
+const HELLO_ALWAYS_EVERY = 3000;
 const HELLO_ANSWER_EVERY = 20;
 /** HELLOs of unknown epochs that are looked into: each costs a key derivation, and anybody can send them. */
 const STRANGERS_PER_SECOND = 200;
@@ -35,8 +51,6 @@ const STRANGERS_PER_SECOND = 200;
 /** Datagrams that are acknowledged together, and the longest that one waits for it, milliseconds. */
 const ACK_EVERY = 8;
 const ACK_WITHIN = 2;
-/** Slots looked at per tick when unconfirmed entries are swept: well below a millisecond. */
-const SWEEP_SLOTS = 8192;
 
 export interface FtfwOptions {
 	/** This node's id, unique in the cluster. */
@@ -70,7 +84,7 @@ export class Ftfw {
 	readonly outgoing: Outgoing;
 	/** In the order in which they were first heard. Bounded: PEERS_MAX. */
 	readonly peers: Peer[] = [];
-	/** A peer's external caches were made: the worker needs to see them. */
+	/** A peer's external caches were made. */
 	onPeer: (peer: Peer) => void = () => {};
 	readonly epoch: Uint8Array;
 	readonly #epochTag: number;
@@ -130,7 +144,7 @@ export class Ftfw {
 			counters.unknownEpoch++;
 			return;
 		}
-		if (isHello && !isKnownEpoch && !this.#strangers.take(now)) {
+		if (isHello && !isKnownEpoch && !(peer?.greetings ?? this.#strangers).take(now)) {
 			this.#reject("helloFlood");
 			return;
 		}
@@ -145,13 +159,15 @@ export class Ftfw {
 	tick(now: number): void {
 		for (const peer of this.peers) {
 			if (peer.isUp && now - peer.heardAt > DOWN_AFTER) this.#down(peer);
-			this.#sweep(peer);
+			else if (this.#holdsUpOthers(peer, now)) this.#setHears(peer, false, now);
+			sweepReceipt(peer);
 		}
 		this.outgoing.expire(now);
 		this.pump(now);
 		if (this.peers.some((peer) => peer.ackOwed > 0 && now - peer.ackSince >= ACK_WITHIN)) this.#sendAcks(now);
 		const isAlone = this.peers.length === 0 || this.peers.some((peer) => !peer.isUp || !peer.hears);
-		if ((isAlone && now - this.#helloAt >= HELLO_EVERY) || this.#helloWanted) this.#sendHello(now);
+		const every = this.#helloWanted ? HELLO_ANSWER_EVERY : isAlone ? HELLO_EVERY : HELLO_ALWAYS_EVERY;
+		if (now - this.#helloAt >= every) this.#sendHello(now);
 		if (now - this.outgoing.sentAt >= ALIVE_EVERY) {
 			const writer = this.outgoing.begin();
 			this.#writeAcks(writer, now);
@@ -195,14 +211,18 @@ export class Ftfw {
 			this.#reject("badPayload");
 			return;
 		}
+		if (hello.version !== PROTOCOL_VERSION) {
+			this.#reject("badVersion");
+			return;
+		}
 		const peer = known ?? this.#meet(this.#frame.sender);
 		if (!peer) {
 			this.#reject("tooManyPeers");
 			return;
 		}
 		const isAdopted = peer.epoch !== undefined && sameBytes(peer.epoch, epoch);
-		if (!isAdopted && !this.#mayAdopt(peer, hello)) {
-			// its challenge is worth an echo, and it has to learn mine
+		const hasEchoed = hello.forMe !== undefined && sameBytes(hello.forMe.echo, peer.challenge);
+		if (!isAdopted && !hasEchoed) {
 			if (hello.forMe) peer.theirChallenge = hello.forMe.challenge;
 			this.#wantHello(now);
 			return;
@@ -217,10 +237,6 @@ export class Ftfw {
 		const hears = hello.forMe?.adoptedTag === this.#epochTag;
 		this.#setHears(peer, hears, now);
 		if (!hears || !hello.forMe?.isHeard) this.#wantHello(now);
-	}
-
-	#mayAdopt(peer: Peer, hello: Hello): boolean {
-		return hello.forMe !== undefined && sameBytes(hello.forMe.echo, peer.challenge);
 	}
 
 	#adopt(peer: Peer, epoch: Uint8Array, now: number): void {
@@ -281,17 +297,10 @@ export class Ftfw {
 		if (control.node !== this.node) return;
 		switch (control.type) {
 			case RecordType.bulkBegin:
-				if (control.id === peer.bulkReceiving || control.id <= peer.bulkReceived) return;
-				peer.bulkReceiving = control.id;
-				peer.sweepAt[0] = peer.sweepAt[1] = -1;
-				for (const external of peer.external) external.beginGeneration();
+				beginReceipt(peer, control.id);
 				return;
 			case RecordType.bulkEnd:
-				if (control.id !== peer.bulkReceiving) return;
-				peer.bulkReceiving = 0;
-				peer.bulkReceived = control.id;
-				peer.sweepAt[0] = peer.sweepAt[1] = 0;
-				this.counters.bulksReceived++;
+				if (endReceipt(peer, control.id)) this.counters.bulksReceived++;
 				return;
 			case RecordType.resync:
 				if (control.id <= peer.resyncServed) return;
@@ -314,7 +323,7 @@ export class Ftfw {
 	/** Appends an acknowledgement for every peer to which one is owed. */
 	#writeAcks(writer: MsgpackWriter, now: number): void {
 		for (const peer of this.peers) {
-			if (peer.ackOwed === 0 || !peer.epoch) continue;
+			if (peer.ackOwed === 0 || !peer.epoch || writer.at + ACK_MAX > this.#options.datagramMax) continue;
 			writeAck(writer, peer, this.#options.credit);
 			peer.ackOwed = 0;
 			peer.ackSince = now;
@@ -360,11 +369,11 @@ export class Ftfw {
 		this.#options.notice(`node ${formatNode(peer.node)} is silent`);
 	}
 
-	#sweep(peer: Peer): void {
-		for (const kind of KINDS) {
-			const at = peer.sweepAt[kind];
-			if (at >= 0) peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS);
-		}
+	/** A silent peer must not fill the window that others share: it leaves the set and gets a bulk when it is back. */
+	#holdsUpOthers(peer: Peer, now: number): boolean {
+		if (!peer.hears || now - peer.heardAt < LAGGARD_AFTER) return false;
+		if (!this.peers.some((other) => other !== peer && other.hears)) return false;
+		return this.outgoing.oldestPending(peer, now) >= LAGGARD_AFTER;
 	}
 
 	#meet(node: number): Peer | undefined {
@@ -386,11 +395,3 @@ export class Ftfw {
 		this.#options.rejected(reason);
 	}
 }
-
-const FRAME_REJECT: Readonly<Record<FrameReject, Reject>> = {
-	short: "badSize",
-	version: "badVersion",
-	flags: "badHeader",
-	sequence: "badHeader",
-};
-const PAYLOAD_REJECT = { type: "badType", truncated: "truncated", payload: "badPayload" } as const;

@@ -56,7 +56,7 @@ test("a HELLO says to each peer what is for it, and to others nothing", () => {
 				const expected: Hello = { version: PROTOCOL_VERSION, ...own };
 				if (peer) {
 					expected.forMe = {
-						adoptedTag: peer.epochTag,
+						adoptedTag: peer.isUp ? peer.epochTag : 0,
 						isHeard: peer.hears,
 						challenge: peer.challenge,
 						echo: peer.theirChallenge,

@@ -9,7 +9,7 @@
 //   [1, protocol version, credit, next sequence, [[node, adopted tag, is heard, challenge, echo] ...]]
 //
 // The list has an entry for each peer that the sender knows: the tag of the epoch that it has adopted of that peer
-// (0: none), whether it knows that the peer has adopted its own (if not, it wants a HELLO in answer), the challenge
+// (0: none, or the peer is not heard any more), whether it knows that the peer has adopted its own (if not, it wants a HELLO in answer), the challenge
 // it sets, and the peer's own challenge echoed (empty: not heard yet).
 
 import type { Peer } from "./peer.ts";
@@ -43,7 +43,7 @@ export function writeHello(
 	for (const peer of peers) {
 		writer.array(5);
 		writer.uint(peer.node);
-		writer.uint(peer.epoch ? peer.epochTag : 0);
+		writer.uint(peer.epoch && peer.isUp ? peer.epochTag : 0);
 		writer.uint(peer.hears ? 1 : 0);
 		writer.bin(peer.challenge);
 		writer.bin(peer.theirChallenge);

@@ -22,6 +22,7 @@ function setUp(tables: ResyncOptions["tables"], options: Partial<ResyncOptions> 
 		tables,
 		passes: () => true,
 		clock,
+		drain: () => {},
 		pump: () => a.ftfw.pump(sim.now),
 		...options,
 	});

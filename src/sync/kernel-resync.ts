@@ -18,6 +18,8 @@ export interface ResyncOptions {
 	/** Whether an entry belongs into the internal cache. */
 	passes: (kind: Kind, record: Int32Array) => boolean;
 	clock: Clock;
+	/** Delivers the events that are waiting now. */
+	drain: () => void;
 	/** Something has become dirty. */
 	pump: () => void;
 }
@@ -25,6 +27,11 @@ export interface ResyncOptions {
 export class KernelResync {
 	/** Dumps read to their end. */
 	count = 0;
+	/**
+	 * Something was flushed since the last resync, and its events may be among those that were lost: what the next
+	 * one misses is withdrawn, not destroyed.
+	 */
+	withdrawals = false;
 	readonly #options: ResyncOptions;
 	#last: Promise<void> = Promise.resolve();
 
@@ -35,15 +42,17 @@ export class KernelResync {
 	/** Reads one table, or the other, or both, one after another; a call waits for the one before. */
 	run(kinds: readonly Kind[] = KINDS): Promise<void> {
 		const next = this.#last.then(async () => {
-			for (const kind of kinds) await this.#table(kind);
+			const isWithdrawal = this.withdrawals;
+			for (const kind of kinds) await this.#table(kind, isWithdrawal);
+			if (isWithdrawal && kinds.length === KINDS.length) this.withdrawals = false;
 			this.count++;
 		});
 		this.#last = next.catch(() => {});
 		return next;
 	}
 
-	async #table(kind: Kind): Promise<void> {
-		const { internal, tables, passes, clock, pump } = this.#options;
+	async #table(kind: Kind, isWithdrawal: boolean): Promise<void> {
+		const { internal, tables, passes, clock, pump, drain } = this.#options;
 		const cache = internal[kind];
 		const seconds = (): number => Math.floor(clock.now() / 1000);
 		cache.beginResync();
@@ -55,8 +64,10 @@ export class KernelResync {
 			cache.closeGraveyard();
 			throw error;
 		}
+		// events that are waiting say why an entry is gone
+		drain();
 		for (let at = 0; at >= 0; ) {
-			at = cache.sweepResync(at, SWEEP_SLOTS, seconds());
+			at = cache.sweepResync(at, SWEEP_SLOTS, seconds(), isWithdrawal);
 			pump();
 			if (at >= 0) await clock.pause();
 		}

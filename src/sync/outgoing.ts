@@ -9,14 +9,16 @@ import { EXP_TIMEOUT } from "../conntrack/expectation-record.ts";
 import { EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { Bulk } from "./bulk.ts";
+import { CONTROL_TYPE, controlKey, controlOf, isControlOf } from "./control-key.ts";
 import { DirtySet, kindOf, slotOf } from "./dirty-set.ts";
-import { IN_FLIGHT_MAX, InFlight, RECORDS_MAX } from "./in-flight.ts";
+import { InFlight, RECORDS_MAX } from "./in-flight.ts";
+import { Pace } from "./pace.ts";
 import { Control, type Peer } from "./peer.ts";
 import type { SyncCounters } from "./sync-counters.ts";
 import { RecordEncoder } from "./wire/encode.ts";
 import { bodyOffset, FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
-import { RECORD_MAX, RecordType } from "./wire/record-type.ts";
+import { RECORD_MAX } from "./wire/record-type.ts";
 
 /**
  * Takes the datagram in bytes [0, end), whose records begin at `body`; there is room for a seal behind it. Copies what
@@ -26,12 +28,6 @@ export type Sink = (bytes: Uint8Array, body: number, end: number, sequence: numb
 
 /** Sequence numbers behind the highest acknowledged one at which a datagram counts as lost, not as late. */
 const REORDER_MAX = 8;
-/** Milliseconds without an acknowledgement after which a datagram counts as lost; four round trips if longer. */
-const RESEND_AFTER_MS = 40;
-const RESEND_AFTER_MAX_MS = 1000;
-/** Datagrams in flight to begin with, and the least that losses reduce them to. */
-const WINDOW_INITIAL = 64;
-const WINDOW_MIN = 16;
 /** Live changes per record of a bulk. */
 const LIVE_PER_BULK = 4;
 
@@ -57,18 +53,13 @@ export class Outgoing {
 	nextSequence = 1;
 	/** Milliseconds of the last transmission. */
 	sentAt = Number.NEGATIVE_INFINITY;
-	/** Smoothed round trip in milliseconds. */
-	roundTrip = 1;
 	readonly #options: OutgoingOptions;
 	readonly #encoder: RecordEncoder;
 	readonly #records: readonly [Int32Array, Int32Array];
 	#peers: readonly Peer[] = [];
 	/** Bits of the peers that hear me. */
 	#ready = 0;
-	/** Datagrams that may be in flight: grows with acknowledgements, shrinks with losses. */
-	#window = WINDOW_INITIAL;
-	#shrunkAt = Number.NEGATIVE_INFINITY;
-	#backoff = 1;
+	readonly #pace = new Pace();
 
 	constructor(options: OutgoingOptions) {
 		this.#options = options;
@@ -116,7 +107,7 @@ export class Outgoing {
 
 	/** Datagrams that may be sent now. */
 	get room(): number {
-		let window = this.#window;
+		let { window } = this.#pace;
 		for (const peer of this.#peers) if (peer.hears) window = Math.min(window, peer.credit);
 		return Math.max(0, Math.floor(window) - this.inFlight.count);
 	}
@@ -150,6 +141,14 @@ export class Outgoing {
 		this.#transmit(flags, 0, 0, now);
 	}
 
+	/** Milliseconds for which the oldest datagram that the peer has not acknowledged is in flight; 0 if there is none. */
+	oldestPending(peer: Peer, now: number): number {
+		for (let n = this.inFlight.lowest; n < this.nextSequence; n++) {
+			if ((this.inFlight.pending(n) & peer.bit) !== 0) return now - this.inFlight.sentAt(n);
+		}
+		return 0;
+	}
+
 	/** A peer has acknowledged: `isAcked(n)` tells for each number up to `highest`. */
 	acknowledge(peer: Peer, highest: number, isAcked: (sequence: number) => boolean, now: number): void {
 		if (highest >= this.nextSequence) return;
@@ -157,24 +156,18 @@ export class Outgoing {
 		for (let n = this.inFlight.lowest; n <= highest; n++) {
 			if ((this.inFlight.pending(n) & peer.bit) === 0) continue;
 			if (isAcked(n)) {
-				if (n === highest) this.roundTrip += (now - this.inFlight.sentAt(n) - this.roundTrip) / 8;
+				if (n === highest) this.#pace.sample(now - this.inFlight.sentAt(n));
 				this.inFlight.settle(n, peer.bit, this.#settled);
 				acked++;
 			} else if (n <= highest - REORDER_MAX) this.#lose(n, peer.bit, now);
 		}
-		if (acked > 0) {
-			this.#window = Math.min(IN_FLIGHT_MAX, this.#window + acked / this.#window);
-			this.#backoff = 1;
-		}
+		if (acked > 0) this.#pace.acknowledged(acked);
 		this.inFlight.advance(this.nextSequence);
 	}
 
 	/** Takes datagrams that were not acknowledged for too long as lost. */
 	expire(now: number): void {
-		const patience = Math.min(
-			RESEND_AFTER_MAX_MS,
-			Math.max(RESEND_AFTER_MS, 4 * this.roundTrip) * this.#backoff,
-		);
+		const { patience } = this.#pace;
 		let isLost = false;
 		for (let n = this.inFlight.lowest; n < this.nextSequence; n++) {
 			const pending = this.inFlight.pending(n);
@@ -183,7 +176,7 @@ export class Outgoing {
 			for (const peer of this.#peers) if ((pending & peer.bit) !== 0) this.#lose(n, peer.bit, now);
 			isLost = true;
 		}
-		if (isLost) this.#backoff = Math.min(16, this.#backoff * 2);
+		if (isLost) this.#pace.expired();
 		this.inFlight.advance(this.nextSequence);
 	}
 
@@ -326,10 +319,7 @@ export class Outgoing {
 	#lose(sequence: number, bit: number, now: number): void {
 		const isBulk = this.inFlight.isBulk(sequence, bit);
 		this.inFlight.settle(sequence, bit, isBulk ? this.#lostFromBulk : this.#lost);
-		if (now - this.#shrunkAt > Math.max(10, this.roundTrip)) {
-			this.#shrunkAt = now;
-			this.#window = Math.max(WINDOW_MIN, this.#window * 0.7);
-		}
+		this.#pace.lost(now);
 	}
 
 	readonly #lost = (key: number, version: number, bit: number): void => {
@@ -339,7 +329,9 @@ export class Outgoing {
 
 	readonly #lostFromBulk = (key: number, version: number, bit: number): void => {
 		if (key < 0) this.#lostControl(key, version, bit);
-		else if (this.#isStill(key, version)) {
+		else if (this.#options.caches[kindOf(key)].store.state(slotOf(key)) !== 0) {
+			// also if it has changed since: the bulk is not complete before the peer has the slot in some version
+			this.#options.counters.recordsResent++;
 			this.dirty.markUnqueued(kindOf(key), slotOf(key), bit);
 			this.bulk.retry.push(key);
 		}
@@ -387,14 +379,3 @@ export class Outgoing {
 
 /** What `#record` answers when the record does not fit: no peer mask. */
 const FULL = 1 << 16;
-
-const CONTROL_TYPE: Readonly<Record<number, number>> = {
-	[Control.begin]: RecordType.bulkBegin,
-	[Control.end]: RecordType.bulkEnd,
-	[Control.resync]: RecordType.resync,
-};
-
-/** Control records in flight have negative keys: the peer's bit and the control's. */
-const controlKey = (peer: Peer, control: number): number => -(peer.bit * 8 + control);
-const controlOf = (key: number): number => -key & 7;
-const isControlOf = (key: number, peer: Peer): boolean => -key >>> 3 === peer.bit;

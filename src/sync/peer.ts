@@ -1,6 +1,9 @@
 // One remote node, as both halves of the protocol see it.
 import type { ExternalCache } from "../cache/external-cache.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { ReplayWindow } from "./replay-window.ts";
+
+const GREETINGS_PER_SECOND = 200;
 
 /** Peers have a bit each in sixteen. */
 export const PEERS_MAX = 16;
@@ -16,6 +19,8 @@ export class Peer {
 	readonly external: readonly [ExternalCache, ExternalCache];
 
 	// What I hear of it.
+	/** HELLOs of unknown epochs in its name that are looked into: strangers must not use up its chances. */
+	readonly greetings = new RateLimit(GREETINGS_PER_SECOND);
 	/** The epoch I have adopted, undefined before the first handshake. */
 	epoch: Uint8Array | undefined;
 	epochTag = 0;

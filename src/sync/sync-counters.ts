@@ -1,5 +1,6 @@
 // What the protocol counts: plain numbers, rendered elsewhere. Every reason for which a datagram is thrown away has
 // a counter of its own.
+import type { FrameReject } from "./wire/frame.ts";
 
 /** The counters of datagrams that were thrown away, and what a log line says of it. */
 export const REJECTS = {
@@ -15,6 +16,15 @@ export const REJECTS = {
 	tooManyPeers: "from one node more than the sixteen that a cluster may have",
 } as const;
 export type Reject = keyof typeof REJECTS;
+
+/** The counter of each fault of a header, and of what follows it. */
+export const FRAME_REJECT: Readonly<Record<FrameReject, Reject>> = {
+	short: "badSize",
+	version: "badVersion",
+	flags: "badHeader",
+	sequence: "badHeader",
+};
+export const PAYLOAD_REJECT = { type: "badType", truncated: "truncated", payload: "badPayload" } as const;
 
 export interface SyncCounters {
 	/** Datagrams and records, after sealing and before it. */

@@ -92,7 +92,7 @@ export class ConfigGrammar {
 		if (block.list) this.#list(LISTS[block.list]);
 		else {
 			const place = block.place ?? block.placeByArgument[given[0]];
-			if (place) this.#section(place, depth - 1);
+			if (this.#directives.has(place)) this.#section(place, depth - 1);
 		}
 		this.#put(random.chance(0.99) ? "}" : "");
 	}

@@ -63,11 +63,12 @@ function watch(run) {
 		let before = [];
 		let still = 0;
 		const timer = setInterval(() => {
-			still = before.every((number, i) => number === position[i]) && before[1] > 0 ? still + 1 : 0;
+			still = before.every((number, i) => number === position[i]) ? still + 1 : 0;
 			before = [...position];
 			if (still < ENDLESS_SECONDS) return;
-			const where = { target: run.name, seed: before[0], count: before[1] };
-			finish({ ok: false, text: describe(new FuzzFailure("an input does not end", where)) });
+			const [lifeSeed, count] = before;
+			const endless = new FuzzFailure("an input does not end", { target: run.name, seed: lifeSeed, count });
+			finish({ ok: false, text: count > 0 ? describe(endless) : "a kept input does not end" });
 		}, 1000);
 		const finish = (result) => {
 			clearInterval(timer);

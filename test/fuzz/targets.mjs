@@ -110,6 +110,7 @@ async function createFrame(dist) {
 			Object.assign(me, {
 				epoch: node.epoch,
 				epochTag: handshake.epochTagOf(node.epoch),
+				isUp: true,
 				hears: true,
 				theirChallenge: known ? known.challenge : new Uint8Array(0),
 			});
