@@ -74,7 +74,9 @@ async function runInForeground(file: string | undefined): Promise<number> {
 	if (!loaded) return 1;
 	const { runDaemon } = await import("./daemon.ts");
 	try {
-		return await runDaemon({ ...loaded, ...(parent && { ready: () => parent(READY) }) });
+		const status = await runDaemon({ ...loaded, ...(parent && { ready: () => parent(READY) }) });
+		// everything is closed; a dump or commit that was under way must not keep the process
+		process.exit(status);
 	} catch (error) {
 		await complain("ERROR", error instanceof Error ? error.message : String(error));
 		return 1;

@@ -248,11 +248,14 @@ function place(table: Int32Array, slot: number, hash: number): void {
 	table[i] = slot + 1;
 }
 
-/** The generation is odd while the slot is written; the atomic store orders it before the words for the reader. */
+/**
+ * The generation is odd while the slot is written. A read-modify-write, because an atomic store alone does not keep
+ * the plain stores after it from being seen first on every processor (arm64).
+ */
 function beginWrite(words: Int32Array, at: number): void {
-	Atomics.store(words, at + GENERATION, words[at + GENERATION]! + 1);
+	Atomics.add(words, at + GENERATION, 1);
 }
 
 function endWrite(words: Int32Array, at: number): void {
-	Atomics.store(words, at + GENERATION, words[at + GENERATION]! + 1);
+	Atomics.add(words, at + GENERATION, 1);
 }

@@ -26,6 +26,8 @@ export interface DatagramLink {
 const BATCH = 64;
 /** Datagrams in one turn before others have theirs. */
 const TURN_MAX = 1024;
+/** Room for the longest record, the frame and the headers; IPv6 links have 1280 at least. */
+const MTU_MIN = 700;
 /** No datagram of the protocol is longer, whatever the MTU. */
 const DATAGRAM_MAX = 8192;
 /** Bytes of IP and UDP header. */
@@ -65,6 +67,11 @@ export class DatagramChannel implements Channel {
 		this.device = link.device;
 		const [index, mtu] = interfaceInfo(native, link.device);
 		const length = link.address.length as 4 | 16;
+		if (mtu < MTU_MIN) {
+			throw new Error(
+				`cannot use ${link.device} as the dedicated link: its MTU is ${mtu}, ${MTU_MIN} is the least`,
+			);
+		}
 		this.datagramMax = Math.min(mtu - HEADERS[length], DATAGRAM_MAX);
 		this.#received = new Uint8Array(BATCH * DATAGRAM_MAX);
 		this.#batch = new Uint8Array(BATCH * DATAGRAM_MAX);

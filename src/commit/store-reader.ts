@@ -42,7 +42,8 @@ export class StoreReader {
 			const isLive = (words[at + META]! & STATE_MASK) === LIVE;
 			this.updated = words[at + UPDATED]!;
 			if (isLive) this.#layout.unpack(words, at + HEADER_WORDS, record);
-			if (Atomics.load(words, at + GENERATION) === before) return isLive;
+			// adds nothing, but keeps the copying before it from being done after it (arm64)
+			if (Atomics.add(words, at + GENERATION, 0) === before) return isLive;
 		}
 	}
 }
