@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-netns clean help
+.PHONY: build demo test check test-unit test-netns simulate fuzz clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -78,6 +78,14 @@ test-unit:
 ## test-netns: the tests on real kernel tables, in network namespaces (root, else skipped)
 test-netns:
 	@NETNS_TOTALS="$(TOTALS)" test/netns/run.sh
+
+## simulate: many schedules of the protocol simulation (SEEDS=5000; some minutes)
+simulate: build
+	@CTSYNC_SEEDS=$(or $(SEEDS),5000) node --test dist/sync/ftfw.test.js
+
+## fuzz: generated and mutated input for every parser (COUNT=1000000 for each; some minutes)
+fuzz: build
+	@node test/fuzz/fuzz.mjs --target all --count $(or $(COUNT),1000000)
 
 ## clean: remove what "make build" has made
 clean:

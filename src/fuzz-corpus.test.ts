@@ -4,52 +4,48 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
-interface FuzzTarget {
-	replay(): number;
-	run(seed: number, count: number): Promise<{ count: number; taken: number }>;
-}
-
-interface FuzzFailure extends Error {
-	command: string;
+interface FuzzRun {
+	name: string;
 	seed: number;
 	count: number;
+	/** URL of the built sources. */
+	dist: string;
 }
+
+type FuzzResult =
+	| { ok: true; kept: number; count: number; taken: number }
+	| { ok: false; text: string; seed?: number; count?: number; command?: string };
 
 const COUNT = Number(process.env.CTSYNC_FUZZ_COUNT ?? 20_000);
 const SEED = Number(process.env.CTSYNC_FUZZ_SEED ?? 1);
 
-const fuzz = new URL("../test/fuzz/engine.mjs", import.meta.url);
-const { openTarget } = (await import(fuzz.href)) as {
-	openTarget(name: string, dist: URL): Promise<FuzzTarget>;
+const { watch } = (await import(new URL("../test/fuzz/watch.mjs", import.meta.url).href)) as {
+	watch(run: FuzzRun, endlessSeconds?: number): Promise<FuzzResult>;
 };
-const here = new URL("./", import.meta.url);
+const here = new URL("./", import.meta.url).href;
 
-for (const name of ["frame", "record", "netlink", "control", "config"]) {
-	test(`${name}: every kept input is taken or refused as it should be`, async () => {
-		assert.ok((await openTarget(name, here)).replay() >= 10);
-	});
-
-	test(`${name}: so are ${COUNT} new ones, and not all of them are refused at the door`, async () => {
-		const target = await openTarget(name, here);
-		try {
-			const { count, taken } = await target.run(SEED, COUNT);
-			assert.equal(count, COUNT);
-			assert.ok(taken > COUNT / 50 && taken < COUNT, `${taken} were taken`);
-		} catch (error) {
-			if (error instanceof Error && "command" in error) error.message += `\nagain: ${error.command}`;
-			throw error;
-		}
-	});
-}
+describe(`every kept input and ${COUNT} new ones are taken or refused as they should be`, {
+	concurrency: 2,
+}, () => {
+	for (const name of ["config", "frame", "record", "netlink", "control"]) {
+		test(name, async () => {
+			const result = await watch({ name, seed: SEED, count: COUNT, dist: here });
+			assert.ok(result.ok, result.ok ? "" : result.text);
+			assert.ok(result.kept >= 10, `${result.kept} are kept`);
+			assert.equal(result.count, COUNT);
+			assert.ok(result.taken > COUNT / 50 && result.taken < COUNT, `${result.taken} were taken`);
+		});
+	}
+});
 
 const folder = mkdtempSync(join(tmpdir(), "ctsync-fuzz-"));
 after(() => rmSync(folder, { recursive: true }));
 
 /** A dist with a control parser of its own, for the target "control". */
-function madeUp(name: string, parseRequest: string): URL {
+function madeUp(name: string, parseRequest: string): string {
 	const files: Record<string, string> = {
 		"package.json": '{"type":"module"}',
 		"control/client.js": "export class ReplySplitter { push() {} end() {} }",
@@ -62,48 +58,53 @@ function madeUp(name: string, parseRequest: string): URL {
 		mkdirSync(dirname(file), { recursive: true });
 		writeFileSync(file, text);
 	}
-	return pathToFileURL(`${join(folder, name)}/`);
+	return pathToFileURL(`${join(folder, name)}/`).href;
 }
 
-async function failureOf(dist: URL, seed: number, count: number): Promise<FuzzFailure> {
-	const target = await openTarget("control", dist);
-	return target.run(seed, count).then(
-		() => assert.fail("nothing was found"),
-		(error: FuzzFailure) => error,
-	);
+const run = (dist: string, seed: number, count: number, endlessSeconds?: number): Promise<FuzzResult> =>
+	watch({ name: "control", seed, count, dist }, endlessSeconds);
+
+type Finding = Extract<FuzzResult, { ok: false }>;
+
+async function findingOf(dist: string, count: number, endlessSeconds?: number): Promise<Finding> {
+	const result = await run(dist, 7, count, endlessSeconds);
+	return result.ok ? assert.fail("nothing was found") : result;
 }
+
+const spin = "const end = performance.now() + 60; while (performance.now() < end);";
 
 test("the fuzzer finds an exception, and what it prints shows it again", async () => {
-	const dist = madeUp("throws", "if (bytes.length === 3) null.x;");
-	const found = await failureOf(dist, 7, 5000);
-	assert.match(found.message, /TypeError/);
-	const [, seed, count] = /^node test\/fuzz\/fuzz\.mjs --target control --seed (\d+) --count (\d+)$/.exec(
-		found.command,
-	)!;
-	const again = await failureOf(dist, Number(seed), Number(count));
-	assert.equal(again.command, found.command);
-	await assert.doesNotReject((await openTarget("control", dist)).run(Number(seed), Number(count) - 1));
+	const dist = madeUp("throws", "if (bytes.length === 3 && calls > 3000) null.x;");
+	const found = await findingOf(dist, 9000);
+	assert.match(found.text, /TypeError/);
+	const { seed, count, command } = found;
+	assert.equal(command, `node test/fuzz/fuzz.mjs --target control --seed ${seed} --count ${count}`);
+	assert.ok(found.text.endsWith(`again: ${command}`));
+	const input = /^input: ([0-9a-f]{6})$/m.exec(found.text)![1];
+	const same = madeUp("throws-at-it", `if (Buffer.from(bytes).toString("hex") === "${input}") null.x;`);
+	const again = await run(same, seed!, count!);
+	assert.ok(!again.ok);
+	assert.equal(again.command, command);
 });
 
-test("the fuzzer finds a hang, and is not deceived by one slow moment", async () => {
-	const spin = "const end = performance.now() + 60; while (performance.now() < end);";
-	const hangs = await failureOf(madeUp("hangs", `if (bytes.length === 30) { ${spin} }`), 7, 3000);
-	assert.match(hangs.message, /^took \d+ ms/);
-	const once = await openTarget("control", madeUp("slow-once", `if (calls === 100) { ${spin} }`));
-	assert.equal((await once.run(7, 200)).count, 200);
+test("the fuzzer finds an input that is slow each time, and is not deceived by one slow moment", async () => {
+	const slow = await findingOf(madeUp("slow", `if (bytes.length === 30) { ${spin} }`), 150);
+	assert.match(slow.text, /^took \d+ ms/);
+	assert.ok((await run(madeUp("slow-once", `if (calls === 1000) { ${spin} }`), 7, 1000)).ok);
+});
+
+test("the fuzzer finds an input that never ends", async () => {
+	const endless = await findingOf(madeUp("endless", "if (calls === 2500) for (;;);"), 9000, 2);
+	assert.match(endless.text, /^an input does not end/);
+	assert.ok(endless.command !== undefined);
 });
 
 test("the fuzzer finds a change of a built-in prototype", async () => {
-	const dist = madeUp("pollutes", "if (calls === 50) Object.prototype.polluted = 1;");
-	try {
-		assert.match((await failureOf(dist, 7, 1000)).message, /prototype has changed/);
-	} finally {
-		delete (Object.prototype as { polluted?: number }).polluted;
-	}
+	const dist = madeUp("pollutes", "if (calls === 1000) Object.prototype.polluted = 1;");
+	assert.match((await findingOf(dist, 1000)).text, /prototype has changed/);
 });
 
 test("the fuzzer finds a leak", async () => {
-	const leaks = "(globalThis.ctsyncLeak ??= []).push(new Array(1000).fill(calls));";
-	assert.match((await failureOf(madeUp("leaks", leaks), 7, 6000)).message, /heap has grown/);
-	delete (globalThis as { ctsyncLeak?: unknown }).ctsyncLeak;
+	const dist = madeUp("leaks", "(globalThis.kept ??= []).push(new Array(1000).fill(calls));");
+	assert.match((await findingOf(dist, 6000)).text, /heap has grown/);
 });

@@ -38,7 +38,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	},
 	config: { values: ["conntrack"], node: [] },
 	"config/load": { values: ["conntrack"], node: ["node:fs", "node:util"] },
-	control: { values: ["conntrack", "cache", "system"], node: ["node:fs", "node:net", "node:stream"] },
+	control: {
+		values: ["conntrack", "cache", "system"],
+		node: ["node:fs", "node:net", "node:path", "node:stream"],
+	},
 	stats: {
 		values: ["conntrack/kind", "conntrack/node-id", "control/request", "sync/in-flight"],
 		types: EVERYTHING,

@@ -127,7 +127,9 @@ export class Operations {
 		const { log } = this.#options;
 		try {
 			security.reload();
-			log.notice(`configuration reloaded: ${security.text}`);
+			log.notice(
+				`keys reloaded: ${security.text} (what else has changed in the configuration needs a restart)`,
+			);
 		} catch (error) {
 			log.error(`not reloaded: ${(error as Error).message}`);
 		}

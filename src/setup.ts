@@ -18,7 +18,10 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	const { sync, stats, general } = config;
 	if (!sync && !stats)
 		fatal.push(`${config.file}: neither Sync nor Stats is configured: there is nothing to do`);
-	if (stats) fatal.push(`${config.file}: the Stats mode is not available in this version`);
+	if (stats)
+		fatal.push(
+			`${config.file}: the Stats mode is not available in this version: name a configuration with Sync by -C, or in /etc/ctsync/ctsync.conf`,
+		);
 	if (sync?.links.some((link) => link.type === "tcp")) {
 		fatal.push(`${config.file}: the TCP transport is not available in this version: use UDP or Multicast`);
 	}

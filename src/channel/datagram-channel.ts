@@ -134,6 +134,7 @@ export class DatagramChannel implements Channel {
 		if (!checksum && length === 4) set(N.SOL_SOCKET, N.SO_NO_CHECK, 1);
 		if (length === 16) set(N.IPPROTO_IPV6, N.IPV6_V6ONLY, 1);
 		this.#native.bindSocket(this.#fd, socketAddress(address, port, index));
+		if (interfaceAddress) this.#probe(interfaceAddress);
 		if (this.#link.type !== "multicast") return;
 		this.#native.joinGroup(this.#fd, socketAddress(address, port), index);
 		if (length === 16) {
@@ -148,6 +149,18 @@ export class DatagramChannel implements Channel {
 			set(N.IPPROTO_IP, N.IP_MULTICAST_IF, request);
 			set(N.IPPROTO_IP, N.IP_MULTICAST_TTL, 1);
 			set(N.IPPROTO_IP, N.IP_MULTICAST_LOOP, 0);
+		}
+	}
+
+	/** Binds another socket to the own address for a moment: whether it is ours, also while the link is down. */
+	#probe(address: Uint8Array): void {
+		const fd = this.#native.openSocket(N.AF_INET, N.SOCK_DGRAM, 0);
+		try {
+			this.#native.bindSocket(fd, socketAddress(address, 0));
+		} catch (error) {
+			throw new Error(`IPv4_interface ${address.join(".")}: ${(error as Error).message}`);
+		} finally {
+			this.#native.closeSocket(fd);
 		}
 	}
 

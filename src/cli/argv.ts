@@ -120,7 +120,11 @@ export const CLIENT_OPTIONS: readonly ClientOption[] = [
 	},
 	{ flag: "-n", help: "ask the other nodes for all their state", op: Opcode.requestResync },
 	{ flag: "-B", help: "send all our state to the other nodes", op: Opcode.sendBulk },
-	{ flag: "-t", help: "empty the kernel's table of conntracks after PurgeTimeout", op: Opcode.resetTimers },
+	{
+		flag: "-t",
+		help: "after PurgeTimeout, have the kernel forget what a peer has taken over",
+		op: Opcode.resetTimers,
+	},
 ];
 
 /** `-x` is no command: it changes the `-i` or `-e` before it. */

@@ -1,8 +1,11 @@
 // Reads a configuration file. The only file of this folder that touches the disk.
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { getSystemErrorMap } from "node:util";
 import type { Config, ConfigProblem } from "./config.ts";
 import { ConfigError, parseConfig } from "./config.ts";
+
+/** No configuration is longer; bytes. */
+const FILE_MAX = 1 << 20;
 
 /**
  * Reads and parses the file.
@@ -14,10 +17,28 @@ export function loadConfig(path: string): { config: Config; warnings: ConfigProb
 
 function readText(path: string): string {
 	try {
-		return readFileSync(path, "utf8");
+		if (statSync(path).size > FILE_MAX) throw new Error(`longer than ${FILE_MAX} bytes`);
+		return readAtMost(path);
 	} catch (cause) {
 		const message = `cannot open config file \`${path}': ${reasonOf(cause as NodeJS.ErrnoException)}`;
 		throw new ConfigError([{ file: path, line: 0, column: 0, message }], { cause });
+	}
+}
+
+/** Devices and pipes have no size: what does not end is not read for ever. */
+function readAtMost(path: string): string {
+	const fd = openSync(path, "r");
+	try {
+		const bytes = Buffer.alloc(FILE_MAX + 1);
+		let length = 0;
+		while (length <= FILE_MAX) {
+			const count = readSync(fd, bytes, length, bytes.length - length, null);
+			if (count === 0) return bytes.toString("utf8", 0, length);
+			length += count;
+		}
+		throw new Error(`longer than ${FILE_MAX} bytes`);
+	} finally {
+		closeSync(fd);
 	}
 }
 

@@ -231,7 +231,7 @@ describe("the control socket", { concurrency: true }, () => {
 		await sleep(20);
 		const turnedAway = new Client(path);
 		turnedAway.socket.write(stock(2));
-		assert.equal(await turnedAway.answer, "");
+		assert.equal(await Promise.race([turnedAway.answer, sleep(2000, "it waits")]), "");
 		release();
 		for (const client of clients) assert.equal(await client.answer, "asked 1\n");
 		await sleep(20);

@@ -1,6 +1,7 @@
 // The daemon's end of the control socket. Answers conntrackd's own protocol and that of our client (request.ts).
 import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { encodeReply, parseRequest, REQUEST_MAX, type Reply } from "./request.ts";
 
 /** Where a handler writes its text; a promise that resolves when there is room for more. */
@@ -42,6 +43,9 @@ export class ControlServer {
 
 	/** @throws Error naming the path: something else is there, or another daemon answers on it */
 	async listen(): Promise<void> {
+		if (!existsSync(dirname(this.#path))) {
+			throw new Error(`can't open UNIX socket \`${this.#path}': there is no folder ${dirname(this.#path)}`);
+		}
 		if (existsSync(this.#path)) {
 			if (!lstatSync(this.#path).isSocket())
 				throw new Error(`UNIX path \`${this.#path}' exists and is no socket`);

@@ -80,5 +80,8 @@ test("the master is looked up by its whole key, and what is known of it counts",
 	key[R.ZONES] = 3 | (3 << 16);
 	key[R.ORIG_PORTS] = record[X.EXP_MASTER_PORTS]!;
 	key.set(record.subarray(X.EXP_MASTER_SRC, X.EXP_MASTER_SRC + 8), R.ORIG_SRC);
+	const filter = new ExpectationFilter(new Filter({}, []), arbitraryNames(), true, lookup);
+	for (let i = 0; i < 2; i++) filter.passes(record);
+	assert.equal(asked.length, 6);
 	for (const master of asked) assert.deepEqual(master, key, "nothing is left of the one before");
 });

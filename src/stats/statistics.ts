@@ -101,7 +101,12 @@ export class Statistics {
 
 	/** A block of our own, like the peers'. */
 	#security(): string {
-		return `security:\n${this.#from.security.text}\n\n`;
+		const { badSeal } = this.#from.ftfw.counters;
+		const hint =
+			badSeal === 0
+				? ""
+				: `${badSeal} datagrams with a wrong seal: has the other side another key, or none?\n`;
+		return `security:\n${this.#from.security.text}\n${hint}\n`;
 	}
 
 	#runtime(control: ControlCounters) {

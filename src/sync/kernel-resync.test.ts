@@ -108,9 +108,10 @@ test("an end that comes just before the dump's reaches the peer that was told of
 test("a flush while the dump is read withdraws: the peer keeps what it has", async () => {
 	const all = setUp(async (kind, visit) => {
 		if (kind !== CONNTRACK) return;
-		const { conntracks } = all;
+		const { conntracks, a, sim } = all;
 		conntracks.apply(recordOf(1, 7), false, 0);
 		conntracks.withdraw(conntracks.store.find(recordOf(1, 0)));
+		a.ftfw.pump(sim.now);
 		visit(recordOf(1, 7));
 	});
 	all.conntracks.apply(recordOf(1, 0), true, 0);

@@ -70,7 +70,7 @@ export class ConfigGrammar {
 			? this.#directives.get(place)
 			: random.pick([...this.#directives.values()]);
 		for (let i = 1 + random.below(5); i > 0; i--) {
-			if (random.chance(0.02)) this.#put(random.chance(0.9) ? random.pick(STRAYS) : LONG);
+			if (random.chance(0.01)) this.#put(random.chance(0.9) ? random.pick(STRAYS) : LONG);
 			this.#directive(random.pick(here), depth);
 		}
 	}

@@ -22,9 +22,13 @@ export class FuzzFailure extends Error {
 		Object.assign(this, { target, seed, count, bytes });
 	}
 
-	/** The one command that shows it again. */
-	get command() {
-		return `node test/fuzz/fuzz.mjs --target ${this.target} --seed ${this.seed} --count ${this.count}`;
+	/** What can be handed to another thread. */
+	get report() {
+		const { seed, count } = this;
+		const command = `node test/fuzz/fuzz.mjs --target ${this.target} --seed ${seed} --count ${count}`;
+		const lines = [this.message, `again: ${command}`];
+		if (this.bytes) lines.splice(1, 0, `input: ${Buffer.from(this.bytes).toString("hex") || "(empty)"}`);
+		return { text: lines.join("\n"), seed, count, command };
 	}
 }
 
