@@ -2,9 +2,6 @@
 import type { ConntrackRecord } from "./record.ts";
 import { PROTOINFO } from "./record.ts";
 
-export const TCP_CONNTRACK_NONE = 0;
-export const TCP_CONNTRACK_SYN_SENT = 1;
-export const TCP_CONNTRACK_ESTABLISHED = 3;
 export const TCP_CONNTRACK_MAX = 10;
 
 /** Names as conntrack(8) prints them; index is the state. */

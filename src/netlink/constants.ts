@@ -5,20 +5,15 @@ export const NETLINK_NETFILTER = 12;
 export const SOL_NETLINK = 270;
 export const NETLINK_ADD_MEMBERSHIP = 1;
 export const NETLINK_BROADCAST_ERROR = 4;
-export const NETLINK_NO_ENOBUFS = 5;
 export const NETLINK_CAP_ACK = 10;
-export const NETLINK_EXT_ACK = 11;
 
 export const NLMSG_HEADER = 16;
 export const NFGENMSG_HEADER = 4;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
-export const NLMSG_OVERRUN = 4;
 
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
-export const NLM_F_ECHO = 0x8;
-export const NLM_F_DUMP_INTR = 0x10;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_DUMP = 0x300;
@@ -40,7 +35,6 @@ export const NFNLGRP_CONNTRACK_NEW = 1;
 export const NFNLGRP_CONNTRACK_UPDATE = 2;
 export const NFNLGRP_CONNTRACK_DESTROY = 3;
 export const NFNLGRP_CONNTRACK_EXP_NEW = 4;
-export const NFNLGRP_CONNTRACK_EXP_UPDATE = 5;
 export const NFNLGRP_CONNTRACK_EXP_DESTROY = 6;
 
 export const CTA_TUPLE_ORIG = 1;
@@ -97,12 +91,6 @@ export const CTA_PROTONAT_PORT_MIN = 1;
 export const CTA_PROTONAT_PORT_MAX = 2;
 
 export const CTA_HELP_NAME = 1;
-export const CTA_SEQADJ_CORRECTION_POS = 1;
-export const CTA_SEQADJ_OFFSET_BEFORE = 2;
-export const CTA_SEQADJ_OFFSET_AFTER = 3;
-export const CTA_SYNPROXY_ISN = 1;
-export const CTA_SYNPROXY_ITS = 2;
-export const CTA_SYNPROXY_TSOFF = 3;
 
 export const CTA_EXPECT_MASTER = 1;
 export const CTA_EXPECT_TUPLE = 2;

@@ -74,7 +74,6 @@ export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
-export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_NO_CHECK = 11;
 export const SO_PRIORITY = 12;
