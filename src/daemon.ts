@@ -6,10 +6,12 @@ import { randomBytes } from "node:crypto";
 import type { ExternalCache } from "./cache/external-cache.ts";
 import { newInternalCaches } from "./cache/internal-cache.ts";
 import { DatagramChannel } from "./channel/datagram-channel.ts";
+import { SourceGuard } from "./channel/source-guard.ts";
 import { Commit } from "./commit/commit.ts";
 import { CommitWorker } from "./commit/commit-worker.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
+import { formatBytes } from "./conntrack/address.ts";
 import { CONNTRACK, KINDS, type Kind } from "./conntrack/kind.ts";
 import { NameTable } from "./conntrack/names.ts";
 import { requestHandler } from "./control/handlers.ts";
@@ -17,12 +19,21 @@ import { ControlServer, newControlCounters } from "./control/server.ts";
 import { EventRouter } from "./event-router.ts";
 import { ExpectationFilter } from "./filter/expectation-filter.ts";
 import { Filter } from "./filter/filter.ts";
+import { keysInUse } from "./keys-in-use.ts";
 import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDump } from "./netlink/kernel-dump.ts";
 import { MasterWatch } from "./netlink/master-watch.ts";
 import { Operations } from "./operations.ts";
 import { LinkSecurity } from "./security/link-security.ts";
-import { linkOf, netlinkBuffer, nodeIdOf, ownTraffic, unsupported } from "./setup.ts";
+import {
+	linkOf,
+	netlinkBuffer,
+	nodeIdOf,
+	ownTraffic,
+	policyChecksum,
+	speakersOf,
+	unsupported,
+} from "./setup.ts";
 import { Statistics } from "./stats/statistics.ts";
 import { Ftfw } from "./sync/ftfw.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
@@ -33,6 +44,7 @@ import { systemClock } from "./system/clock.ts";
 import { LockFile } from "./system/lockfile.ts";
 import { DaemonLog } from "./system/log.ts";
 import { loadNative } from "./system/native.ts";
+import { Verification } from "./verification.ts";
 
 export interface DaemonOptions {
 	configPath: string;
@@ -90,7 +102,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
 		// the dedicated link and the protocol on it
 		const link = linkOf(linkConfig);
-		const channel = new DatagramChannel(native, link);
+		const guard = new SourceGuard({
+			family: linkConfig.family,
+			speakers: speakersOf(config, linkConfig, link.device),
+			format: formatBytes,
+			clock,
+			notice: (text) => log.notice(text),
+			warning: (text) => log.warning(text),
+		});
+		const channel = new DatagramChannel(native, link, guard);
 		cleanup.unshift(() => channel.close());
 		const node = config.security?.node ?? nodeIdOf(linkConfig, link.device);
 		const epoch = randomBytes(EPOCH_SIZE);
@@ -107,14 +127,23 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			seal: security.seal,
 			sink: (bytes, end) => channel.send(bytes, end),
 			entropy: (size) => randomBytes(size),
+			policy: policyChecksum(config),
+			keys: () => security.keys,
 			notice: (text) => log.notice(text),
+			suspected: () => operations.suspected(),
+			differs: (peer, difference) => verification.differs(peer, difference),
 			rejected: (reason) => log.limited(reason, `dropped a datagram ${REJECTS[reason]}`),
 		});
 		const ticker = new Ticker(ftfw, clock);
 		cleanup.unshift(() => ticker.stop());
-		// whoever was heard last knows best: the commit takes its view first
-		const externals = (kind: Kind): readonly ExternalCache[] =>
-			ftfw.peers.toSorted((a, b) => b.heardAt - a.heardAt).map((peer) => peer.external[kind]);
+		const verification = new Verification({ ftfw, ticker, names, clock });
+		// whoever took over last, or was heard last, knows best: the commit takes its view first
+		const externals = (kind: Kind): readonly ExternalCache[] => [
+			...ftfw.peers
+				.toSorted((a, b) => b.state.term - a.state.term || b.heardAt - a.heardAt)
+				.map((peer) => peer.external[kind]),
+			...(ftfw.returned.caches ? [ftfw.returned.caches[kind]] : []),
+		];
 
 		// the way into the kernel
 		const worker = await CommitWorker.start(names, (error) => {
@@ -160,8 +189,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			clock,
 			log,
 		});
-		ftfw.onPeer = (peer) => {
-			for (const kind of KINDS) operations.commit.share(kind, peer.external[kind]);
+		ftfw.onCaches = (made) => {
+			for (const kind of KINDS) operations.commit.share(kind, made[kind]);
 		};
 
 		// the way out of the kernel
@@ -209,13 +238,21 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			dump,
 			router,
 			operations,
-			security,
+			security: {
+				get text() {
+					return `${security.text}\n${guard.describe(channel.counters.foreign)}`;
+				},
+			},
 			clock,
 		});
 		const controlCounters = newControlCounters();
 		const control = new ControlServer(
 			general.unixPath,
-			requestHandler(operations.control((op) => statistics.render(op, controlCounters), internal, externals)),
+			requestHandler({
+				...operations.control((op) => statistics.render(op, controlCounters), internal, externals),
+				verify: (name) => verification.run(name),
+				keysInUse: (change, key) => keysInUse(ftfw.peers, security, change, key),
+			}),
 			controlCounters,
 		);
 		await control.listen();
@@ -239,6 +276,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			() => ticker.pump(),
 		);
 		ticker.start();
+		operations.audit();
 		log.notice("initialization completed");
 		log.notice(options.ready ? "-- starting in daemon mode --" : "-- starting in console mode --");
 		options.ready?.();

@@ -52,7 +52,7 @@ export class EventRouter implements EventHandler {
 		if (event === "destroy") {
 			const slot = cache.store.find(record);
 			const isHeld = slot >= 0 && cache.store.isLive(slot);
-			if (isHeld && port === flushPort) cache.withdraw(slot);
+			if (isHeld && port === flushPort) cache.withdraw(slot, now);
 			// an entry that is held ends, whatever the filter says of its last state
 			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
 			else this.filtered++;

@@ -54,11 +54,13 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	},
 	cli: {
 		values: ["config", "conntrack", "control/client", "control/request", "security", "system"],
-		node: [],
+		node: ["node:stream"],
 	},
 	system: { values: [], node: EVERYTHING },
 	daemon: { values: EVERYTHING, node: EVERYTHING },
 	operations: { values: EVERYTHING, node: EVERYTHING },
+	verification: { values: EVERYTHING, node: EVERYTHING },
+	"keys-in-use": { values: EVERYTHING, node: EVERYTHING },
 	"event-router": { values: EVERYTHING, node: EVERYTHING },
 	setup: { values: EVERYTHING, node: EVERYTHING },
 	main: {

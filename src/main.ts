@@ -43,22 +43,29 @@ async function run(argv: readonly string[]): Promise<number> {
 			return 1;
 		case "keys": {
 			const { runKeyCommand } = await import("./cli/keys.ts");
-			return runKeyCommand(command.command, { say, print, config: () => loadAndWarn(command.config) });
+			const { keyObjection } = await import("./cli/key-objection.ts");
+			const loaded = (): Promise<Loaded | undefined> => loadAndWarn(command.config);
+			return runKeyCommand(command.command, {
+				say,
+				print,
+				config: loaded,
+				objection: keyObjection,
+			});
 		}
 		case "client":
 			if (command.warning !== undefined) await say("warning", command.warning);
-			return ask(command.op, command.config);
+			return ask(command.op, command.config, command.argument);
 		case "daemon":
 			return command.background ? startInBackground(command.config) : runInForeground(command.config);
 	}
 }
 
-async function ask(op: number, file: string | undefined): Promise<number> {
+async function ask(op: number, file: string | undefined, argument: string | undefined): Promise<number> {
 	const client = import("./control/client.ts"); // loads while the configuration does
 	const loaded = await loadAndWarn(file);
 	if (!loaded) return 1;
 	const { request } = await client;
-	const reply = await request(loaded.config.general.unixPath, op, process.stdout);
+	const reply = await request(loaded.config.general.unixPath, op, process.stdout, argument);
 	if (reply.error !== undefined) await say("ERROR", reply.error);
 	return reply.status;
 }

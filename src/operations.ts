@@ -5,7 +5,7 @@ import type { Commit, CommitSummary } from "./commit/commit.ts";
 import type { CommitWorker } from "./commit/commit-worker.ts";
 import type { Refusal } from "./commit/messages.ts";
 import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
-import { CONNTRACK, EXPECTATION, type Kind } from "./conntrack/kind.ts";
+import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
 import { CONNTRACK_WORDS, newConntrackRecord } from "./conntrack/record.ts";
 import type { DaemonControl } from "./control/handlers.ts";
@@ -28,6 +28,10 @@ const OVERRUN_WAIT_MS = 100;
 const OVERRUN_WAIT_MAX_MS = 5000;
 /** After so long without another overrun the wait begins small again. */
 const OVERRUN_CALM_MS = 10_000;
+/** The kernel's tables are compared with the caches this often, though nothing seems to be wrong, milliseconds. */
+const AUDIT_EVERY_MS = 600_000;
+/** The same when a peer has found a difference: at most this often. */
+const SUSPICION_EVERY_MS = 60_000;
 /** Records per message to the worker. */
 const PURGE_BATCH = 1000;
 
@@ -64,6 +68,7 @@ export class Operations {
 	#overrunWait = OVERRUN_WAIT_MS;
 	#isOverrunPending = false;
 	#hasGrownFully = false;
+	#suspectedAt = Number.NEGATIVE_INFINITY;
 	#refusals: { count: Map<string, number>; logged: number } = { count: new Map(), logged: 0 };
 
 	constructor(options: OperationsOptions) {
@@ -88,12 +93,28 @@ export class Operations {
 		this.resync.count = 0;
 	}
 
+	/** Compares the caches with the kernel's tables now and then. */
+	audit(): void {
+		this.#later(AUDIT_EVERY_MS, () => {
+			void this.#attempt(() => this.#resync(KINDS, true)).then(() => this.audit());
+		});
+	}
+
+	/** A peer has found that it does not hold what this node has: is it this node that is wrong? */
+	suspected(): void {
+		const { clock, log } = this.#options;
+		if (clock.now() - this.#suspectedAt < SUSPICION_EVERY_MS) return;
+		this.#suspectedAt = clock.now();
+		log.notice("a peer has found a difference: comparing the caches with the kernel tables");
+		void this.#attempt(() => this.#resync(KINDS, true));
+	}
+
 	/** The requests of the control socket. */
 	control(
 		statistics: (op: number) => string | undefined,
 		internal: DaemonControl["internal"],
 		externals: DaemonControl["externals"],
-	): DaemonControl {
+	): Omit<DaemonControl, "verify" | "keysInUse"> {
 		const { clock, log, names, ftfw, hasExpectations, ticker } = this.#options;
 		return {
 			internal,
@@ -112,10 +133,16 @@ export class Operations {
 				ticker.pump();
 			},
 			requestResync: () => {
+				// the stock hook asks when the node becomes backup
+				ftfw.contacts.becomeBackup(clock.now());
 				ftfw.requestResync(clock.now());
 				ticker.pump();
 			},
-			resetTimers: () => this.#schedulePurge(),
+			resetTimers: () => {
+				// the stock hook does so when the node is backup or at fault
+				ftfw.contacts.becomeBackup(clock.now());
+				this.#schedulePurge();
+			},
 			stop: () => this.stop(0),
 			notice: (text) => log.notice(text),
 			unknown: (op) => log.limited("request", `unknown request ${op} on the control socket`),
@@ -124,9 +151,11 @@ export class Operations {
 
 	/** SIGHUP: reads the key file again; one that cannot be used changes nothing. */
 	reload(security: LinkSecurity): void {
-		const { log } = this.#options;
+		const { log, ftfw, clock } = this.#options;
 		try {
 			security.reload();
+			// the others want to know which keys this node accepts
+			ftfw.contacts.sendHello(clock.now());
 			log.notice(
 				`keys reloaded: ${security.text} (what else has changed in the configuration needs a restart)`,
 			);
@@ -174,7 +203,7 @@ export class Operations {
 		const { log } = this.#options;
 		log.limited("overrun", "events were lost: resync with the kernel tables");
 		try {
-			await this.#resync([CONNTRACK, EXPECTATION]);
+			await this.#resync(KINDS);
 		} catch (error) {
 			log.error(`${(error as Error).message}: trying again`);
 			this.#later(OVERRUN_WAIT_MAX_MS, () => void this.#afterOverrun());
@@ -194,7 +223,7 @@ export class Operations {
 	}
 
 	async #commit(kinds: readonly Kind[]): Promise<string | undefined> {
-		const { log } = this.#options;
+		const { log, ftfw, clock } = this.#options;
 		if (this.commit.isRunning) {
 			log.warning("commit already in progress, skipping");
 			return "commit already in progress";
@@ -206,6 +235,7 @@ export class Operations {
 			await this.#purging.done;
 		}
 		if (kinds.length === 0) return undefined;
+		if (kinds.includes(CONNTRACK)) ftfw.contacts.becomePrimary(clock.now());
 		const what = kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!];
 		log.notice(`committing ${what}`);
 		const left: string[] = [];
@@ -236,9 +266,10 @@ export class Operations {
 	}
 
 	async #flushInternal(): Promise<void> {
+		const { clock } = this.#options;
 		this.#cancelPurge?.();
 		for (const cache of this.#options.internal) {
-			await this.#walk(cache.store, (slot) => cache.withdraw(slot));
+			await this.#walk(cache.store, (slot) => cache.withdraw(slot, Math.floor(clock.now() / 1000)));
 		}
 	}
 
@@ -248,7 +279,9 @@ export class Operations {
 			this.#options.log.warning("commit still in progress, external cache not flushed");
 			return "commit still in progress, external cache not flushed";
 		}
-		for (const kind of [CONNTRACK, EXPECTATION] as const) {
+		// what an operator has taken out must not come back by itself
+		for (const { equality } of this.#options.ftfw.peers) equality.isSuspended = true;
+		for (const kind of KINDS) {
 			for (const cache of this.#options.externals(kind))
 				await this.#walk(cache.store, (slot) => cache.drop(slot));
 		}
@@ -283,8 +316,9 @@ export class Operations {
 		await this.#resync(kinds);
 	}
 
-	async #resync(kinds: readonly Kind[]): Promise<void> {
-		await this.resync.run(this.#options.hasExpectations ? kinds : kinds.filter((kind) => kind === CONNTRACK));
+	async #resync(kinds: readonly Kind[], isAudit = false): Promise<void> {
+		const { hasExpectations } = this.#options;
+		await this.resync.run(hasExpectations ? kinds : kinds.filter((kind) => kind === CONNTRACK), isAudit);
 	}
 
 	/** -t: after PurgeTimeout the kernel forgets what a peer has taken over. */

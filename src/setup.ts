@@ -1,6 +1,7 @@
 // Configuration -> what the parts are opened with. Everything that depends on this host's interfaces is here.
 import { networkInterfaces } from "node:os";
 import type { DatagramLink } from "./channel/datagram-channel.ts";
+import type { Network, Speakers } from "./channel/source-guard.ts";
 import type { Config, LinkConfig } from "./config/config.ts";
 import { parseAddress } from "./conntrack/address.ts";
 import type { OwnTraffic } from "./filter/filter.ts";
@@ -58,7 +59,7 @@ export function linkOf(config: LinkConfig): DatagramLink {
 	return {
 		type: config.type === "multicast" ? "multicast" : "udp",
 		address: parseAddress(config.address)!,
-		...(config.destination === undefined ? {} : { destination: parseAddress(config.destination)! }),
+		...(config.destinations && { destinations: config.destinations.map(bytesOf) }),
 		port: config.port,
 		device,
 		...(config.interfaceAddress === undefined
@@ -68,6 +69,21 @@ export function linkOf(config: LinkConfig): DatagramLink {
 		receiveBuffer: config.rcvSocketBuffer ?? LINK_BUFFER,
 		checksum: config.checksum,
 	};
+}
+
+/**
+ * Whose datagrams are looked at: those of the destinations of a unicast link, of the Peers, else of everybody who has a
+ * key; without a key those of the first node on the link's own network that shakes hands.
+ */
+export function speakersOf({ sync, security }: Config, link: LinkConfig, device: string): Speakers {
+	if (link.destinations) {
+		return { who: "listed", addresses: link.destinations.map(bytesOf), named: "the destinations" };
+	}
+	if (sync?.peers) {
+		const others = sync.peers.filter((peer) => peer !== link.interfaceAddress);
+		return { who: "listed", addresses: others.map(bytesOf), named: "the Peers" };
+	}
+	return security ? { who: "all" } : { who: "first", networks: () => networksOf(device) };
 }
 
 /**
@@ -88,10 +104,25 @@ export function nodeIdOf(config: LinkConfig, device: string): number {
 
 /** The replication itself, which must never be replicated. */
 export function ownTraffic(links: readonly LinkConfig[]): OwnTraffic[] {
-	return links.flatMap(({ address, destination, port }) => [
-		{ address: parseAddress(address)!, port },
-		...(destination === undefined ? [] : [{ address: parseAddress(destination)!, port }]),
+	return links.flatMap(({ address, destinations = [], port }) =>
+		[address, ...destinations].map((each) => ({ address: bytesOf(each), port })),
+	);
+}
+
+/**
+ * A checksum of what decides which entries are replicated, to be compared between nodes. Addresses are left out: each
+ * node ignores its own.
+ */
+export function policyChecksum({ general, sync }: Config): number {
+	const { protocol, state } = general.filter ?? {};
+	const expectations = sync?.expectationSync ?? false;
+	const text = JSON.stringify([
+		protocol && [protocol.accept, protocol.protocols.toSorted((a, b) => a - b)],
+		state && [state.accept, state.tcpStates.toSorted((a, b) => a - b)],
+		Array.isArray(expectations) ? expectations.toSorted() : expectations,
 	]);
+	const bytes = new TextEncoder().encode(text);
+	return crc32c(bytes, 0, bytes.length) >>> 0;
 }
 
 /** The event socket's buffer, and the size that it may grow to after an overrun; bytes. */
@@ -101,6 +132,19 @@ export function netlinkBuffer({ general }: Config): { size: number; max: number 
 	if (size === undefined || max === undefined || size > max)
 		return { size: NETLINK_BUFFER, max: max ?? NETLINK_BUFFER };
 	return { size, max };
+}
+
+const bytesOf = (address: string): Uint8Array => parseAddress(address)!;
+
+/** None while the interface is down or has no carrier, and when the system does not tell: then it is asked again. */
+function networksOf(device: string): Network[] {
+	try {
+		return (networkInterfaces()[device] ?? []).flatMap(({ address, cidr }) =>
+			cidr === null ? [] : [{ address: bytesOf(address), prefixLength: Number(cidr.split("/")[1]) }],
+		);
+	} catch {
+		return [];
+	}
 }
 
 function deviceWith(address: string): string | undefined {

@@ -8,6 +8,7 @@ import { ConntrackLayout } from "./conntrack-layout.ts";
 import { ExternalCache } from "./external-cache.ts";
 import { CREATED, UPDATED } from "./record-layout.ts";
 import { RecordStore } from "./record-store.ts";
+import { VersionDigest } from "./version-digest.ts";
 
 const newCache = (limit = 1000): ExternalCache =>
 	new ExternalCache(new RecordStore(new ConntrackLayout(), 1, 16), limit);
@@ -195,7 +196,11 @@ test("a flush takes entries out; while a commit runs it hears of every slot that
 const step = fc.oneof(
 	{
 		weight: 8,
-		arbitrary: fc.record({ do: fc.constant("change" as const), key: fc.nat(7), live: fc.boolean() }),
+		arbitrary: fc.record({
+			do: fc.constant("change" as const),
+			key: fc.nat(7),
+			to: fc.constantFrom("set" as const, "set" as const, "delete" as const, "withdraw" as const),
+		}),
 	},
 	{ weight: 16, arbitrary: fc.record({ do: fc.constant("deliver" as const), which: fc.nat(7) }) },
 	{ weight: 1, arbitrary: fc.constantFrom({ do: "epoch" as const }, { do: "bulk" as const }) },
@@ -211,33 +216,36 @@ test("however datagrams are lost, repeated and reordered, a key's newest version
 		value: number | undefined;
 		version: number;
 		epoch: number;
+		/** -1: withdrawn. */
 		generation: number;
 	}
 	fc.assert(
 		fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
 			const cache = newCache();
 			const known = new Map<number, Known>();
-			let sent: { key: number; value: number | undefined; version: number }[] = [];
+			let sent: { key: number; to: "set" | "delete" | "withdraw"; value: number; version: number }[] = [];
 			let accepted = new Set<number>();
 			let highest = 0;
 			let epoch = 0;
 			let generation = 0;
 			for (const [i, one] of steps.entries()) {
 				if (one.do === "change") {
-					sent.push({ key: one.key, value: one.live ? i : undefined, version: sent.length + 1 });
+					sent.push({ key: one.key, to: one.to, value: i, version: sent.length + 1 });
 				} else if (one.do === "deliver") {
 					const sequence = sent.length - one.which;
 					if (sequence < 1 || sequence <= highest - WINDOW || accepted.has(sequence)) continue;
-					const { key, value, version } = sent[sequence - 1]!;
+					const { key, to, value, version } = sent[sequence - 1]!;
 					accepted.add(sequence);
 					highest = Math.max(highest, sequence);
-					if (value !== undefined) cache.set(recordOf(key, value), version, 0);
-					else cache.delete(recordOf(key, 0), version, sequence, 0);
+					if (to === "set") cache.set(recordOf(key, value), version, 0);
+					else cache[to](recordOf(key, 0), version, sequence, 0);
 					cache.collect(highest - WINDOW + 1);
 					const before = known.get(key);
-					if (!before || before.epoch < epoch || before.version < version) {
-						known.set(key, { value, version, epoch, generation });
-					}
+					if (before && before.epoch === epoch && before.version >= version) continue;
+					if (to === "set") known.set(key, { value, version, epoch, generation });
+					else if (to === "withdraw" && before?.value !== undefined) {
+						known.set(key, { value: before.value, version, epoch, generation: -1 });
+					} else known.set(key, { value: undefined, version, epoch, generation });
 				} else if (one.do === "epoch") {
 					cache.beginEpoch();
 					epoch++;
@@ -258,11 +266,47 @@ test("however datagrams are lost, repeated and reordered, a key's newest version
 					assert.equal(held(cache, key), known.get(key)?.value, `key ${key} after step ${i}`);
 				}
 			}
-			const live = [...known.values()].filter(({ value }) => value !== undefined).length;
-			assert.equal(cache.store.live, live);
+			const live = [...known.values()].filter(({ value }) => value !== undefined);
+			assert.equal(cache.store.live, live.length);
+			const confirmed = live.filter((one) => one.generation === generation);
+			const digest = new VersionDigest();
+			for (const { version } of confirmed) digest.toggle(version);
+			assert.equal(cache.confirmed, confirmed.length);
+			assert.deepEqual(cache.digest.words, digest.words, "the digest is that of the confirmed versions");
 			cache.collect(Number.POSITIVE_INFINITY);
-			assert.equal(cache.store.count, live, "no grave is left");
+			assert.equal(cache.store.count, live.length, "no grave is left");
 		}),
 		{ numRuns: 400 },
 	);
+});
+
+test("what found no room is in the digest all the same, in its newest version, until it ends or finds room", () => {
+	const cache = newCache(1);
+	const expected = new VersionDigest();
+	const check = (text: string) => assert.deepEqual(cache.digest.words, expected.words, text);
+	cache.set(recordOf(1, 0), 1, 0);
+	expected.toggle(1);
+	cache.set(recordOf(2, 0), 2, 0);
+	expected.toggle(2);
+	check("refused, and counted");
+	assert.equal(cache.refused, 1);
+	cache.set(recordOf(2, 1), 5, 0);
+	cache.set(recordOf(2, 0), 4, 0);
+	expected.toggle(2);
+	expected.toggle(5);
+	check("the newest version counts");
+	cache.delete(recordOf(2, 0), 3, 1, 0);
+	check("a deletion that is overtaken changes nothing");
+	cache.delete(recordOf(1, 0), 6, 2, 0);
+	expected.toggle(1);
+	cache.set(recordOf(2, 2), 7, 0);
+	expected.toggle(5);
+	expected.toggle(7);
+	check("there is room now");
+	assert.equal(cache.refused, 0);
+	cache.set(recordOf(3, 0), 8, 0);
+	cache.delete(recordOf(3, 0), 9, 3, 0);
+	check("it ended without ever having been held");
+	cache.beginGeneration();
+	assert.ok(cache.digest.words.every((word) => word === 0));
 });

@@ -3,10 +3,15 @@
 //
 // Every entry carries the version that its origin gave it and the generation in which it was last confirmed. A new
 // epoch of the peer, or a bulk, begins a generation; when the bulk is complete, what it did not confirm is swept.
-// Until then the old entries stay committable.
+// Until then the old entries stay committable, as do those that their origin has withdrawn without an end.
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
 import { STAMP } from "./record-layout.ts";
 import type { RecordStore } from "./record-store.ts";
+import { VersionDigest } from "./version-digest.ts";
+
+/** Refused entries that are remembered, so that both sides can still be compared. */
+const REFUSED_MAX = 65_536;
+const REFUSED_SEEDS = [0x1f123bb5, 0x3c6ef372] as const;
 
 /** A dead entry: kept until no datagram that is older than its deletion can be accepted any more. */
 interface Grave {
@@ -19,55 +24,68 @@ interface Grave {
 export class ExternalCache {
 	readonly store: RecordStore;
 	readonly counters: CacheCounters = newCacheCounters();
+	/** Of the confirmed entries and the refused ones; the peer's caches of both kinds share it. */
+	readonly digest: VersionDigest;
+	/** Live entries that the peer has confirmed in this generation. */
+	confirmed = 0;
 	/** While a commit runs: slots that changed, so that it takes them again. Bounded by the cache. */
 	touched: Set<number> | undefined;
+	/** Versions of entries that found no room, by a hash of their key. Bounded: REFUSED_MAX. */
+	readonly #refused = new Map<number, number>();
 	readonly #limit: number;
 	/** In the order of arrival. Bounded: one replay window of datagrams, each with its deletions. */
 	#graves: Grave[] = [];
 	#gravesAt = 0;
-	/** Entries stamped with an older generation are unconfirmed. */
-	generation = 1;
-	/** Entries stamped before this generation come from an earlier epoch: their versions mean nothing now. */
+	/** Even. Entries stamped with an older generation, or with the odd number before this one, are unconfirmed. */
+	generation = 2;
+	/** Entries stamped before this come from an earlier epoch: their versions mean nothing now. */
 	epochGeneration = 1;
 
-	constructor(store: RecordStore, limit: number) {
+	constructor(store: RecordStore, limit: number, digest = new VersionDigest()) {
 		this.store = store;
 		this.#limit = limit;
+		this.digest = digest;
 	}
 
-	/** The peer has this entry, in this version. */
-	set(record: Int32Array, version: number, now: number): void {
+	/** Entries of the peer that found no room here. */
+	get refused(): number {
+		return this.#refused.size;
+	}
+
+	/** The peer has this entry, in this version. @returns the slot if that was news, else -1 */
+	set(record: Int32Array, version: number, now: number): number {
 		const { store, counters } = this;
 		let slot = store.find(record);
+		const isLive = slot >= 0 && store.isLive(slot);
 		if (slot >= 0 && this.#isCurrent(slot)) {
 			const held = store.version(slot);
-			if (version < held) return;
+			if (version < held) return -1;
 			if (version === held) {
-				if (store.isLive(slot)) store.setHeader(slot, STAMP, this.generation);
-				return;
+				if (isLive && !this.isConfirmed(slot)) this.#confirm(slot, version);
+				return -1;
 			}
 		}
-		if ((slot < 0 || !store.isLive(slot)) && store.live >= this.#limit) {
+		if (!isLive && store.live >= this.#limit) {
 			counters.createFailed++;
 			counters.createNoSpace++;
-			return;
+			this.#refuse(record, version);
+			return -1;
 		}
-		if (slot < 0) {
-			slot = store.insert(record, now);
-			counters.created++;
-		} else {
-			if (store.isLive(slot)) counters.updated++;
-			else counters.created++;
-			store.replace(slot, record, now);
-		}
-		store.setVersion(slot, version);
-		store.setHeader(slot, STAMP, this.generation);
+		this.#pardon(record, version);
+		if (isLive) this.#unconfirm(slot);
+		if (slot < 0) slot = store.insert(record, now);
+		else store.replace(slot, record, now);
+		if (isLive) counters.updated++;
+		else counters.created++;
+		this.#confirm(slot, version);
 		this.touched?.add(slot);
+		return slot;
 	}
 
 	/** The peer's entry is gone as of this version; `sequence` is that of the datagram which says so. */
 	delete(record: Int32Array, version: number, sequence: number, now: number): void {
 		const { store, counters } = this;
+		this.#pardon(record, version);
 		let slot = store.find(record);
 		if (slot < 0) {
 			counters.destroyFailed++;
@@ -76,13 +94,35 @@ export class ExternalCache {
 			slot = store.insert(record, now);
 		} else {
 			if (this.#isCurrent(slot) && version <= store.version(slot)) return;
-			if (store.isLive(slot)) counters.destroyed++;
+			if (store.isLive(slot)) {
+				counters.destroyed++;
+				this.#unconfirm(slot);
+			}
 		}
 		store.bury(slot, now);
 		store.setVersion(slot, version);
 		store.setHeader(slot, STAMP, this.generation);
 		this.touched?.add(slot);
 		this.#graves.push({ slot, version, sequence });
+	}
+
+	/** The peer has the entry no more, but it has not ended: it stays, unconfirmed, until the next bulk is complete. */
+	withdraw(record: Int32Array, version: number, sequence: number, now: number): void {
+		const { store } = this;
+		const slot = store.find(record);
+		if (slot < 0 || !store.isLive(slot)) {
+			this.delete(record, version, sequence, now);
+			return;
+		}
+		if (this.#isCurrent(slot) && version <= store.version(slot)) return;
+		this.#unconfirm(slot);
+		store.setVersion(slot, version);
+		store.setHeader(slot, STAMP, this.generation - 1);
+	}
+
+	/** Whether the peer has said, since the last bulk began, that it has this live entry. */
+	isConfirmed(slot: number): boolean {
+		return this.store.header(slot, STAMP) === this.generation;
 	}
 
 	/** No datagram with a sequence number below `sequence` will be accepted any more: older graves can go. */
@@ -99,12 +139,16 @@ export class ExternalCache {
 	/** A new epoch of the peer: what is held stays, but every version is older than what comes now. */
 	beginEpoch(): void {
 		this.collect(Number.POSITIVE_INFINITY);
-		this.epochGeneration = ++this.generation;
+		this.beginGeneration();
+		this.epochGeneration = this.generation - 1;
 	}
 
 	/** A bulk begins: everything held is unconfirmed. */
 	beginGeneration(): void {
-		this.generation++;
+		this.generation += 2;
+		this.confirmed = 0;
+		this.#refused.clear();
+		this.digest.clear();
 	}
 
 	/**
@@ -115,7 +159,7 @@ export class ExternalCache {
 	sweep(from: number, count: number): number {
 		const stop = Math.min(from + count, this.store.end);
 		for (let slot = from; slot < stop; slot++) {
-			if (this.store.isLive(slot) && this.store.header(slot, STAMP) !== this.generation) this.drop(slot);
+			if (this.store.isLive(slot) && !this.isConfirmed(slot)) this.drop(slot);
 		}
 		return stop < this.store.end ? stop : -1;
 	}
@@ -123,7 +167,56 @@ export class ExternalCache {
 	/** Takes a live entry out. */
 	drop(slot: number): void {
 		this.counters.destroyed++;
+		this.#unconfirm(slot);
 		this.store.remove(slot);
+	}
+
+	/** Puts all that counts into a digest that was cleared. */
+	addTo(digest: VersionDigest): void {
+		const { store } = this;
+		for (let slot = 0; slot < store.end; slot++) {
+			if (store.isLive(slot) && this.isConfirmed(slot)) digest.toggle(store.version(slot));
+		}
+		for (const version of this.#refused.values()) digest.toggle(version);
+	}
+
+	#confirm(slot: number, version: number): void {
+		this.store.setVersion(slot, version);
+		this.store.setHeader(slot, STAMP, this.generation);
+		this.digest.toggle(version);
+		this.confirmed++;
+	}
+
+	/** The state of a live slot counts no more. */
+	#unconfirm(slot: number): void {
+		if (!this.isConfirmed(slot)) return;
+		this.digest.toggle(this.store.version(slot));
+		this.confirmed--;
+	}
+
+	#refuse(record: Int32Array, version: number): void {
+		const key = this.#refusedKey(record);
+		const before = this.#refused.get(key);
+		if (before === undefined ? this.#refused.size >= REFUSED_MAX : version <= before) return;
+		if (before !== undefined) this.digest.toggle(before);
+		this.#refused.set(key, version);
+		this.digest.toggle(version);
+	}
+
+	/** What was refused in an earlier version is held now, or is gone. */
+	#pardon(record: Int32Array, version: number): void {
+		if (this.#refused.size === 0) return;
+		const key = this.#refusedKey(record);
+		const refused = this.#refused.get(key);
+		if (refused === undefined || refused > version) return;
+		this.#refused.delete(key);
+		this.digest.toggle(refused);
+	}
+
+	#refusedKey(record: Int32Array): number {
+		const { layout } = this.store;
+		const high = layout.hash(record, REFUSED_SEEDS[0]) >>> 12;
+		return high * 2 ** 32 + (layout.hash(record, REFUSED_SEEDS[1]) >>> 0);
 	}
 
 	#isCurrent(slot: number): boolean {

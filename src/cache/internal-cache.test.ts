@@ -8,6 +8,7 @@ import { recordOf } from "../sync/simulation.ts";
 import { newCacheCounters } from "./cache-counters.ts";
 import { type ChangeListener, type InternalCache, newInternalCaches } from "./internal-cache.ts";
 import { CREATED, DEAD, UPDATED } from "./record-layout.ts";
+import { VersionDigest } from "./version-digest.ts";
 
 /** What the listener was told, in order: "+slot" and "-slot". The dead are kept until the test forgets them. */
 class Told implements ChangeListener {
@@ -157,13 +158,32 @@ test("no more entries live than the limit allows, whichever way they come", () =
 	assert.equal(cache.store.live, 2);
 });
 
-test("a flush withdraws: the entry is gone, and nobody is told", () => {
+test("a flush withdraws: the entry is gone here, and whoever is told can see that it has not ended", () => {
 	const { cache, told } = setUp();
 	const slot = cache.apply(recordOf(1, 10), true, 0);
-	cache.withdraw(slot);
-	assert.deepEqual([cache.store.count, told.log.length, cache.counters.destroyed], [0, 1, 1]);
+	cache.withdraw(slot, 0);
+	assert.deepEqual([cache.store.live, cache.store.isWithdrawn(slot), cache.counters.destroyed], [0, true, 1]);
+	assert.deepEqual(told.log, [`+${slot}`, `-${slot}`]);
 	cache.destroy(recordOf(1, 0), 0);
+	assert.equal(told.log.length, 2, "its end is no news");
+	cache.apply(recordOf(1, 10), false, 0);
+	assert.equal(cache.store.isWithdrawn(slot), false);
+	cache.destroy(recordOf(1, 0), 0);
+	assert.equal(cache.store.isWithdrawn(slot), false, "this time it has ended");
+});
+
+test("a peer's belief in an entry that is not here gets a grave with a version of its own, for that peer alone", () => {
+	const { cache, told } = setUp(2);
+	cache.apply(recordOf(1, 10), true, 0);
+	const grave = cache.deny(recordOf(2, 0), 1 << 3, 0);
+	assert.deepEqual(
+		[cache.store.state(grave), cache.store.peers(grave), cache.store.version(grave)],
+		[DEAD, 8, 2],
+	);
+	assert.equal(cache.store.live, 1);
 	assert.equal(told.log.length, 1);
+	assert.ok(cache.deny(recordOf(3, 0), 1, 0) >= 0);
+	assert.equal(cache.deny(recordOf(4, 0), 1, 0), -1, "there are never more graves than entries may be");
 });
 
 /** A dump that shows these keys with these values. */
@@ -225,9 +245,9 @@ test("an entry that ended before the dump and is shown by it has come back", () 
 test("an entry that is flushed while a dump is read does not come back by it", () => {
 	const { cache, told } = setUp();
 	cache.apply(recordOf(1, 0), true, 0);
-	dump(cache, { 1: 0 }, () => cache.withdraw(slotOf(cache, 1)));
-	assert.equal(cache.store.count, 0);
-	assert.equal(told.log.length, 1);
+	dump(cache, { 1: 0 }, () => cache.withdraw(slotOf(cache, 1), 0));
+	assert.equal(cache.store.live, 0);
+	assert.equal(told.log.length, 2);
 	dump(cache, { 1: 0 });
 	assert.equal(held(cache, 1), 0, "the next dump tells the truth");
 });
@@ -301,9 +321,12 @@ class World {
 	readonly replica = new Map<number, number>();
 	readonly dead = new Set<number>();
 	readonly #versions: number[] = [];
+	readonly digest: VersionDigest;
 
 	constructor(forgetsAtOnce: boolean) {
-		this.cache = newInternalCaches(1, 1000).conntracks;
+		const caches = newInternalCaches(1, 1000);
+		this.cache = caches.conntracks;
+		this.digest = caches.versions.digest;
 		const record = recordOf(0, 0);
 		const read = (slot: number) => {
 			this.cache.store.read(slot, record);
@@ -364,8 +387,7 @@ class World {
 		if (what === "new" || what === "update") cache.apply(recordOf(key, value), what === "new", 0);
 		else if (what === "end" || held(cache, key) === undefined) cache.destroy(recordOf(key, 0), 0);
 		else {
-			cache.withdraw(slotOf(cache, key));
-			this.replica.delete(key);
+			cache.withdraw(slotOf(cache, key), 0);
 		}
 	}
 }
@@ -406,6 +428,9 @@ test("after a resync the cache is the kernel's table, whatever was lost before a
 			);
 			assert.equal(world.cache.store.count, expected.length, "no dead slot is left");
 			assert.equal(world.cache.store.live, expected.length);
+			const digest = new VersionDigest();
+			for (const [key] of expected) digest.toggle(world.cache.store.version(slotOf(world.cache, key)));
+			assert.deepEqual(world.digest.words, digest.words, "the digest is that of the live versions");
 		}),
 		{ numRuns: 1000 },
 	);

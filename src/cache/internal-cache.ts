@@ -16,8 +16,9 @@ import { IPS_REPLICATED } from "../conntrack/status.ts";
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
 import { ConntrackLayout } from "./conntrack-layout.ts";
 import { ExpectationLayout } from "./expectation-layout.ts";
-import { STAMP, UPDATED } from "./record-layout.ts";
+import { STAMP } from "./record-layout.ts";
 import { RecordStore } from "./record-store.ts";
+import { VersionDigest } from "./version-digest.ts";
 
 /**
  * Attributes whose change is news for the peers: the timeout runs by itself, the id is this kernel's affair, and of
@@ -36,6 +37,8 @@ export interface ChangeListener {
 /** A number that grows with every change of either half; the origin's clock. */
 export class VersionCounter {
 	value = 0;
+	/** Of the versions of all live entries. */
+	readonly digest = new VersionDigest();
 
 	next(): number {
 		return ++this.value;
@@ -73,7 +76,8 @@ export class InternalCache {
 	apply(record: Int32Array, isNew: boolean, now: number): number {
 		const { store, counters } = this;
 		let slot = store.find(record);
-		if ((slot < 0 || !store.isLive(slot)) && store.live >= this.limit) {
+		const isHeld = slot >= 0 && store.isLive(slot);
+		if (!isHeld && store.live >= this.limit) {
 			counters.createFailed++;
 			counters.createNoSpace++;
 			return -1;
@@ -81,7 +85,7 @@ export class InternalCache {
 		if (slot < 0) {
 			slot = store.insert(record, now);
 			counters.created++;
-		} else if (isNew || !store.isLive(slot)) {
+		} else if (isNew || !isHeld) {
 			this.#graveyard?.delete(slot);
 			store.replace(slot, record, now);
 			counters.created++;
@@ -96,8 +100,7 @@ export class InternalCache {
 			if (!isNews) return slot;
 		}
 		store.setHeader(slot, STAMP, this.resync);
-		store.setVersion(slot, this.#versions.next());
-		this.listener.changed(slot);
+		this.#renumber(slot, isHeld);
 		return slot;
 	}
 
@@ -112,8 +115,12 @@ export class InternalCache {
 		store.replace(slot, known, now);
 		if (!isNews) return;
 		this.counters.updated++;
-		store.setVersion(slot, this.#versions.next());
-		this.listener.changed(slot);
+		this.#renumber(slot, true);
+	}
+
+	/** A peer holds something else under this live entry's version: it gets a new one, and everybody hears of it. */
+	renew(slot: number): void {
+		this.#renumber(slot, true);
 	}
 
 	/** A dump of the kernel's table says so: an event that came since the dump began knows better. */
@@ -143,23 +150,28 @@ export class InternalCache {
 
 	/** Marks a live entry dead and lets the listener decide when it is forgotten. */
 	bury(slot: number, now: number): void {
-		this.counters.destroyed++;
-		this.store.bury(slot, now);
-		this.store.setHeader(slot, STAMP, this.resync);
-		this.store.setVersion(slot, this.#versions.next());
-		this.listener.destroyed(slot);
+		this.#end(slot, now, false);
 	}
 
-	/** Takes an entry out without a word to anybody: an operator's flush withdraws, it does not destroy. */
-	withdraw(slot: number): void {
-		this.counters.destroyed++;
-		if (this.#graveyard) {
-			// the dump under way may still show it
-			this.store.bury(slot, this.store.header(slot, UPDATED));
-			this.store.setHeader(slot, STAMP, this.resync);
-			this.store.setPeers(slot, 0);
-		}
-		this.forget(slot);
+	/** Takes a live entry out that has not ended: an operator's flush withdraws, and the peers keep it. */
+	withdraw(slot: number, now: number): void {
+		this.#end(slot, now, true);
+	}
+
+	/**
+	 * A peer holds an entry that is not here: a grave of its own tells that peer (a bit of `peers`) so.
+	 *
+	 * @returns the slot, or -1 when there are more graves than entries may be
+	 */
+	deny(record: Int32Array, peer: number, now: number): number {
+		const { store } = this;
+		if (store.count - store.live >= this.limit) return -1;
+		const slot = store.insert(record, now);
+		store.bury(slot, now);
+		store.setHeader(slot, STAMP, this.resync);
+		store.setVersion(slot, this.#versions.next());
+		store.setPeers(slot, peer);
+		return slot;
 	}
 
 	/** Frees the slot of an entry that everybody knows to be dead. */
@@ -191,10 +203,35 @@ export class InternalCache {
 		const stop = Math.min(from + count, this.store.end);
 		for (let slot = from; slot < stop; slot++) {
 			if (!this.store.isLive(slot) || this.store.header(slot, STAMP) === this.resync) continue;
-			if (isWithdrawal) this.withdraw(slot);
-			else this.bury(slot, now);
+			this.#end(slot, now, isWithdrawal);
 		}
 		return stop < this.store.end ? stop : -1;
+	}
+
+	/** Puts all that is live into a digest that was cleared. */
+	addTo(digest: VersionDigest): void {
+		const { store } = this;
+		for (let slot = 0; slot < store.end; slot++) if (store.isLive(slot)) digest.toggle(store.version(slot));
+	}
+
+	#end(slot: number, now: number, isWithdrawn: boolean): void {
+		this.counters.destroyed++;
+		this.#versions.digest.toggle(this.store.version(slot));
+		this.store.bury(slot, now, isWithdrawn);
+		this.store.setHeader(slot, STAMP, this.resync);
+		this.store.setVersion(slot, this.#versions.next());
+		this.listener.destroyed(slot);
+	}
+
+	/** A live slot's state is another one than before, or the first. */
+	#renumber(slot: number, hadVersion: boolean): void {
+		const { store } = this;
+		const { digest } = this.#versions;
+		if (hadVersion) digest.toggle(store.version(slot));
+		const version = this.#versions.next();
+		store.setVersion(slot, version);
+		digest.toggle(version);
+		this.listener.changed(slot);
 	}
 
 	/** The kernel's id differs: the conntrack that was known has ended without our hearing of it. */

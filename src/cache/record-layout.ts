@@ -21,6 +21,12 @@ export const LIVE = 1;
 /** The entry is gone, and somebody still has to hear of it. */
 export const DEAD = 2;
 export const STATE_MASK = 3;
+/** Of a dead entry: it has not ended, an operator has taken it out. */
+export const WITHDRAWN = 1 << 2;
+/** Of a peer's entry: another peer, with a later term, has taken it over. */
+export const SUPERSEDED = 1 << 3;
+/** Of a peer's entry: a peer that was heard later holds it, too, as a commit has found. */
+export const HIDDEN = 1 << 4;
 
 /** Packs records of one kind. `words[at..]` is the slot without its header. */
 export interface RecordLayout {

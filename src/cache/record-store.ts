@@ -8,14 +8,17 @@ import {
 	GENERATION,
 	HASH,
 	HEADER_WORDS,
+	HIDDEN,
 	LIVE,
 	META,
 	type RecordLayout,
 	STAMP,
 	STATE_MASK,
+	SUPERSEDED,
 	UPDATED,
 	VERSION_HIGH,
 	VERSION_LOW,
+	WITHDRAWN,
 } from "./record-layout.ts";
 import { Slab } from "./slab.ts";
 
@@ -88,7 +91,7 @@ export class RecordStore {
 		const at = this.slab.offset(slot);
 		beginWrite(words, at);
 		if ((words[at + META]! & STATE_MASK) === DEAD) {
-			words[at + META] = (words[at + META]! & ~STATE_MASK) | LIVE;
+			words[at + META] = (words[at + META]! & ~(STATE_MASK | WITHDRAWN)) | LIVE;
 			words[at + CREATED] = now;
 			this.live++;
 		}
@@ -97,13 +100,13 @@ export class RecordStore {
 		endWrite(words, at);
 	}
 
-	/** Marks a live entry dead: it keeps its slot and its key until `remove`. */
-	bury(slot: number, now: number): void {
+	/** Marks a live entry dead: it keeps its slot and its key until `remove`. A withdrawn one has not ended. */
+	bury(slot: number, now: number, isWithdrawn = false): void {
 		const words = this.slab.words(slot);
 		const at = this.slab.offset(slot);
 		if ((words[at + META]! & STATE_MASK) !== LIVE) return;
 		beginWrite(words, at);
-		words[at + META] = (words[at + META]! & ~STATE_MASK) | DEAD;
+		words[at + META] = (words[at + META]! & ~STATE_MASK) | DEAD | (isWithdrawn ? WITHDRAWN : 0);
 		words[at + UPDATED] = now;
 		endWrite(words, at);
 		this.live--;
@@ -135,6 +138,22 @@ export class RecordStore {
 
 	isLive(slot: number): boolean {
 		return this.state(slot) === LIVE;
+	}
+
+	isWithdrawn(slot: number): boolean {
+		return (this.slab.words(slot)[this.slab.offset(slot) + META]! & WITHDRAWN) !== 0;
+	}
+
+	/** Whether this entry counts, and not another node's view of it (external caches). */
+	isOwned(slot: number): boolean {
+		return (this.slab.words(slot)[this.slab.offset(slot) + META]! & (SUPERSEDED | HIDDEN)) === 0;
+	}
+
+	/** SUPERSEDED or HIDDEN. */
+	setMark(slot: number, mark: number, isSet: boolean): void {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot) + META;
+		words[at] = isSet ? words[at]! | mark : words[at]! & ~mark;
 	}
 
 	/** The entry's version; a safe integer. */

@@ -28,8 +28,11 @@ export function newChannelCounters(): ChannelCounters {
 	};
 }
 
-/** The bytes are the channel's own buffer: copy what outlives the call. */
-export type DatagramHandler = (bytes: Uint8Array, start: number, end: number) => void;
+/**
+ * The bytes are the channel's own buffer: copy what outlives the call. The answer says whether it was a good datagram
+ * of a node that has shaken hands.
+ */
+export type DatagramHandler = (bytes: Uint8Array, start: number, end: number) => boolean;
 
 export interface Channel {
 	/** "multicast" or "UDP", as the statistics name it. */
@@ -41,7 +44,7 @@ export interface Channel {
 	/** Datagrams of that size that the receive buffer takes in without loss. */
 	readonly credit: number;
 	readonly counters: ChannelCounters;
-	/** Begins to deliver; `batchEnd` follows when everything that was there has been delivered. */
+	/** Begins to deliver what comes from whom the link may hear; `batchEnd` follows when everything that was there has been delivered. */
 	start(handler: DatagramHandler, batchEnd: () => void): void;
 	/**
 	 * Queues bytes [0, end) for every peer; they are copied, and leave together with what else is sent in this turn

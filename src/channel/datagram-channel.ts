@@ -2,15 +2,16 @@
 
 import * as N from "../system/native.ts";
 import { EAGAIN, IFF_RUNNING, IFF_UP } from "../system/native.ts";
-import { hasAddress, socketAddress } from "../system/socket-address.ts";
+import { socketAddress } from "../system/socket-address.ts";
 import { type Channel, type ChannelCounters, type DatagramHandler, newChannelCounters } from "./channel.ts";
+import type { SourceGuard } from "./source-guard.ts";
 
 export interface DatagramLink {
 	type: "multicast" | "udp";
 	/** The multicast group, or the own address to listen on; 4 or 16 bytes. */
 	address: Uint8Array;
-	/** Of the peer; multicast has none. */
-	destination?: Uint8Array;
+	/** Of the other nodes, in the family of `address`; multicast has none. Each gets every datagram. */
+	destinations?: readonly Uint8Array[];
 	port: number;
 	device: string;
 	/** Own address on the device, for IPv4 multicast; the device's own choice if absent. */
@@ -47,22 +48,30 @@ export class DatagramChannel implements Channel {
 	readonly #native: N.Native;
 	readonly #fd: number;
 	readonly #link: DatagramLink;
-	readonly #destination: Uint8Array;
+	readonly #guard: SourceGuard;
+	/** Socket addresses. */
+	readonly #destinations: readonly Uint8Array[];
 	readonly #received: Uint8Array;
 	readonly #lengths = new Int32Array(BATCH);
 	readonly #names = new Uint8Array(BATCH * N.NAME_SIZE);
+	/** The same in words, as the guard compares them. */
+	readonly #sources = new Int32Array(this.#names.buffer);
 	readonly #batch: Uint8Array;
 	readonly #spans = new Int32Array(BATCH * 2);
 	#batched = 0;
 	#poller: N.Poller | undefined;
-	#handler: DatagramHandler = () => {};
+	#handler: DatagramHandler = () => false;
 	#batchEnd: () => void = () => {};
 	#isClosed = false;
 
-	/** @throws Error with a line for the operator: no such interface, address in use or not ours ... */
-	constructor(native: N.Native, link: DatagramLink) {
+	/**
+	 * @param guard says whose datagrams are looked at
+	 * @throws Error with a line for the operator: no such interface, address in use or not ours ...
+	 */
+	constructor(native: N.Native, link: DatagramLink, guard: SourceGuard) {
 		this.#native = native;
 		this.#link = link;
+		this.#guard = guard;
 		this.type = link.type === "multicast" ? "multicast" : "UDP";
 		this.device = link.device;
 		const [index, mtu] = interfaceInfo(native, link.device);
@@ -75,7 +84,8 @@ export class DatagramChannel implements Channel {
 		this.datagramMax = Math.min(mtu - HEADERS[length], DATAGRAM_MAX);
 		this.#received = new Uint8Array(BATCH * DATAGRAM_MAX);
 		this.#batch = new Uint8Array(BATCH * DATAGRAM_MAX);
-		this.#destination = socketAddress(link.destination ?? link.address, link.port, index);
+		const destinations = link.destinations ?? [link.address];
+		this.#destinations = destinations.map((address) => socketAddress(address, link.port, index));
 		this.#fd = native.openSocket(length === 16 ? N.AF_INET6 : N.AF_INET, N.SOCK_DGRAM, 0);
 		try {
 			this.#tune(index, length);
@@ -140,6 +150,8 @@ export class DatagramChannel implements Channel {
 		if (length === 16) {
 			set(N.IPPROTO_IPV6, N.IPV6_MULTICAST_IF, index);
 			set(N.IPPROTO_IPV6, N.IPV6_MULTICAST_HOPS, 1);
+			// others know this node by its address, which must not be a temporary one (RFC 5014)
+			set(N.IPPROTO_IPV6, N.IPV6_ADDR_PREFERENCES, N.IPV6_PREFER_SRC_PUBLIC);
 			set(N.IPPROTO_IPV6, N.IPV6_MULTICAST_LOOP, 0);
 		} else {
 			// struct ip_mreqn: group, own address, interface index
@@ -166,7 +178,8 @@ export class DatagramChannel implements Channel {
 
 	#readable(): void {
 		const { counters } = this;
-		const only = this.#link.destination;
+		const guard = this.#guard;
+		const sources = this.#sources;
 		for (let total = 0; total < TURN_MAX && !this.#isClosed; ) {
 			const count = this.#native.receive(this.#fd, this.#received, DATAGRAM_MAX, this.#lengths, this.#names);
 			if (count < 0) {
@@ -180,8 +193,9 @@ export class DatagramChannel implements Channel {
 				counters.receivedPackets++;
 				counters.receivedBytes += length;
 				if (length > DATAGRAM_MAX) counters.truncated++;
-				else if (only && !hasAddress(this.#names, i * N.NAME_SIZE, only)) counters.foreign++;
-				else this.#handler(this.#received, i * DATAGRAM_MAX, i * DATAGRAM_MAX + length);
+				else if (!guard.admits(sources, i)) counters.foreign++;
+				else if (this.#handler(this.#received, i * DATAGRAM_MAX, i * DATAGRAM_MAX + length))
+					guard.heard(sources, i);
 			}
 			total += count;
 			if (count < BATCH) break;
@@ -194,10 +208,13 @@ export class DatagramChannel implements Channel {
 		const { counters } = this;
 		const count = this.#batched;
 		this.#batched = 0;
-		const sent = this.#native.sendMany(this.#fd, this.#batch, this.#spans, count, this.#destination);
-		for (let i = 0; i < Math.max(0, sent); i++) counters.sentBytes += this.#spans[i * 2 + 1]!;
-		counters.sentPackets += Math.max(0, sent);
-		counters.sendErrors += count - Math.max(0, sent);
+		for (const destination of this.#destinations) {
+			// what keeps one node from being reached is no reason not to send to the next
+			const sent = Math.max(0, this.#native.sendMany(this.#fd, this.#batch, this.#spans, count, destination));
+			for (let i = 0; i < sent; i++) counters.sentBytes += this.#spans[i * 2 + 1]!;
+			counters.sentPackets += sent;
+			counters.sendErrors += count - sent;
+		}
 	}
 }
 

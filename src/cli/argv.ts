@@ -6,11 +6,12 @@
 // word (`-ix` is not `-i`), and `-C` without a file name starts nothing.
 import { Opcode } from "../control/request.ts";
 import { isKeyVerb, type KeyCommand, parseKeyWords } from "./key-words.ts";
+import { isVerifyVerb, parseVerifyWords } from "./verify-words.ts";
 
 /** What to do. */
 export type Command =
 	| { kind: "daemon"; background: boolean; config?: string }
-	| { kind: "client"; op: Opcode; config?: string; warning?: string }
+	| { kind: "client"; op: Opcode; config?: string; warning?: string; argument?: string }
 	| { kind: "keys"; command: KeyCommand; config?: string }
 	| { kind: "version" }
 	| { kind: "help" }
@@ -168,6 +169,9 @@ export function parseArgv(argv: readonly string[]): Command {
 				client = { op };
 				continue;
 			}
+		}
+		if (isVerifyVerb(word)) {
+			return client || background ? INVALID : parseVerifyWords(argv.slice(i + 1), config);
 		}
 		if (isKeyVerb(word)) {
 			return client || background ? INVALID : parseKeyWords(word, argv.slice(i + 1), config);

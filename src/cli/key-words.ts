@@ -7,7 +7,7 @@ export type KeyCommand =
 	| { action: "generate"; id?: string; out?: string }
 	/** Without a file that of the configuration. */
 	| { action: "list"; file?: string }
-	| { action: "use" | "remove"; id: string };
+	| { action: "use" | "remove"; id: string; isForced?: true };
 
 type KeyVerb = "keygen" | "keys";
 
@@ -19,8 +19,8 @@ export const KEY_FORMS: readonly { words: string; help: string }[] = [
 		words: "keys [FILE]",
 		help: "list the fingerprints of the keys, those of the configuration without FILE",
 	},
-	{ words: "keys use ID", help: "seal with this key of the configuration's key file" },
-	{ words: "keys remove ID", help: "remove this key from the configuration's key file" },
+	{ words: "keys use ID [--force]", help: "seal with this key of the configuration's key file" },
+	{ words: "keys remove ID [--force]", help: "remove this key from the configuration's key file" },
 ];
 
 export function isKeyVerb(word: string): word is KeyVerb {
@@ -34,6 +34,7 @@ export function isKeyVerb(word: string): word is KeyVerb {
 export function parseKeyWords(verb: KeyVerb, rest: readonly string[], config: string | undefined): Command {
 	const words: string[] = [];
 	let out: string | undefined;
+	let isForced = false;
 	for (let i = 0; i < rest.length; i++) {
 		const word = rest[i]!;
 		if (word === "-v") return { kind: "version" };
@@ -44,11 +45,12 @@ export function parseKeyWords(verb: KeyVerb, rest: readonly string[], config: st
 		} else if (word === "--out" && verb === "keygen") {
 			out = rest[++i];
 			if (!out) return usageError("Missing key filename");
-		} else if (word.startsWith("-") || word === "") {
+		} else if (word === "--force" && verb === "keys") isForced = true;
+		else if (word.startsWith("-") || word === "") {
 			return usageError(`Unknown option: ${word}`);
 		} else words.push(word);
 	}
-	const command = verb === "keygen" ? generate(words, out) : manage(words);
+	const command = verb === "keygen" ? generate(words, out) : manage(words, isForced);
 	if (!command || (config !== undefined && !takesConfig(command))) return usageError("Invalid parameters");
 	return { kind: "keys", command, ...(config === undefined ? {} : { config }) };
 }
@@ -58,12 +60,13 @@ function generate([id, ...surplus]: readonly string[], out: string | undefined):
 	return { action: "generate", ...(id === undefined ? {} : { id }), ...(out === undefined ? {} : { out }) };
 }
 
-function manage([first, second, ...surplus]: readonly string[]): KeyCommand | undefined {
+function manage([first, second, ...surplus]: readonly string[], isForced: boolean): KeyCommand | undefined {
 	if (surplus.length > 0) return undefined;
 	if (first === "use" || first === "remove") {
-		return second === undefined ? undefined : { action: first, id: second };
+		if (second === undefined) return undefined;
+		return { action: first, id: second, ...(isForced ? { isForced } : {}) };
 	}
-	if (second !== undefined) return undefined;
+	if (second !== undefined || isForced) return undefined;
 	return first === undefined ? { action: "list" } : { action: "list", file: first };
 }
 

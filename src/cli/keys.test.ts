@@ -38,6 +38,7 @@ async function run(
 		print: async (line) => {
 			outcome.out += line;
 		},
+		objection: async () => undefined,
 		config: async () => (text === undefined ? undefined : parseConfig(text, "a.conf")),
 		...replaced,
 	});
@@ -211,4 +212,26 @@ test("no command tells a key anywhere but in the file", async () => {
 		assert.ok(!text.includes(Buffer.from(secret, "base64").toString("hex")));
 	}
 	assert.ok(!existsSync(`${path}.new`));
+});
+
+test("a change that would cut off another node is refused, and done with --force", async () => {
+	const asked: string[] = [];
+	const objection = async (_socket: string, change: string, fingerprint: string): Promise<string> => {
+		asked.push(`${change} ${fingerprint}`);
+		return "10.0.0.2 would not understand it";
+	};
+	const before = readFileSync(path, "utf8");
+	const { keys } = readKeyFile(path);
+	const [first, second] = [...keys.values()];
+	const refused = await run({ action: "use", id: String(second!.id) }, undefined, { objection });
+	assert.equal(refused.status, 1);
+	assert.match(refused.said[0]!, /^ERROR: key \d+ \(fingerprint .*\): 10\.0\.0\.2 would not .*--force/);
+	assert.deepEqual(asked, [`use ${second!.fingerprint}`]);
+	assert.equal(readFileSync(path, "utf8"), before);
+	const forced = await run({ action: "use", id: String(second!.id), isForced: true }, undefined, {
+		objection,
+	});
+	assert.equal(forced.status, 0);
+	const removed = await run({ action: "remove", id: String(first!.id) }, undefined, { objection });
+	assert.equal(removed.status, 1);
 });

@@ -20,6 +20,8 @@ export interface KeyEnvironment {
 	say(level: "notice" | "ERROR", text: string): Promise<void>;
 	/** To the standard output. Rejects with the system's error when that does not take it. */
 	print(text: string): Promise<void>;
+	/** What the running daemon says against this change of a key; undefined if nothing, or if none is running. */
+	objection(path: string, change: "use" | "remove", fingerprint: string): Promise<string | undefined>;
 	/** The configuration; undefined when it cannot be read, which has been said. */
 	config(): Promise<{ config: Config } | undefined>;
 }
@@ -37,7 +39,7 @@ export async function runKeyCommand(command: KeyCommand, environment: KeyEnviron
 				return 0;
 			}
 			case "list": {
-				const path = command.file ?? (await configuredFile(environment));
+				const path = command.file ?? (await configured(environment))?.keyFile;
 				if (path === undefined) return 1;
 				await environment.print(formatRing(path));
 				return 0;
@@ -45,8 +47,19 @@ export async function runKeyCommand(command: KeyCommand, environment: KeyEnviron
 			case "use":
 			case "remove": {
 				const id = keyId(command.id);
-				const path = await configuredFile(environment);
-				if (path === undefined) return 1;
+				const place = await configured(environment);
+				if (!place) return 1;
+				const path = place.keyFile;
+				const key = readKeyFile(path).keys.get(id);
+				const objection =
+					key &&
+					!command.isForced &&
+					(await environment.objection(place.socket, command.action, key.fingerprint));
+				if (objection) {
+					const hint = "--force does it all the same";
+					await environment.say("ERROR", `${nameOf(key)}: ${objection} (${hint})`);
+					return 1;
+				}
 				await environment.say("notice", change(path, command.action, id));
 				await environment.say("notice", RELOAD_HINT);
 				return 0;
@@ -68,12 +81,17 @@ function keyId(text: string): number {
 	return id;
 }
 
-async function configuredFile({ config, say }: KeyEnvironment): Promise<string | undefined> {
+/** Key file and control socket of the configuration. */
+async function configured({
+	config,
+	say,
+}: KeyEnvironment): Promise<{ keyFile: string; socket: string } | undefined> {
 	const loaded = await config();
 	if (!loaded) return undefined;
-	const { file, security } = loaded.config;
-	if (!security) await say("ERROR", `${file}: no key file is configured (Security { KeyFile PATH })`);
-	return security?.keyFile;
+	const { file, security, general } = loaded.config;
+	if (security) return { keyFile: security.keyFile, socket: general.unixPath };
+	await say("ERROR", `${file}: no key file is configured (Security { KeyFile PATH })`);
+	return undefined;
 }
 
 /** @returns what was done */

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Opcode } from "../control/request.ts";
 import { CLIENT_OPTIONS, GENERAL_OPTIONS, parseArgv } from "./argv.ts";
 import { KEY_FORMS } from "./key-words.ts";
 import { formatUsage, formatVersion } from "./usage.ts";
+import { VERIFY_FORMS } from "./verify-words.ts";
 
 test("the version names program and number", () => {
 	assert.match(
@@ -20,12 +22,12 @@ test("the usage has conntrackd's layout", () => {
 	assert.equal(lines[8], "");
 	assert.equal(lines[9], "Client mode commands:");
 	assert.deepEqual(lines.slice(-2), ["", ""], "one empty line at the end");
-	const own = lines.indexOf("Key commands:");
+	const own = lines.indexOf("Words of our own:");
 	assert.deepEqual(lines[own - 1], "");
 	const rows = lines.slice(0, own).filter((line) => line.startsWith("  "));
 	for (const row of rows) assert.match(row, /^ {2}-[a-zA-Z]( \[[a-z|]+\])?, \S/);
 	const ownRows = lines.slice(own + 1, -2);
-	assert.equal(ownRows.length, KEY_FORMS.length);
+	assert.equal(ownRows.length, VERIFY_FORMS.length + KEY_FORMS.length);
 	for (const row of ownRows) assert.match(row, /^ {2}[a-z]+( [^,]+)?, \S/);
 });
 
@@ -34,6 +36,26 @@ test("every key command that the usage lists is understood, with and without wha
 		for (const form of [words.replace(/ \[.*\]/, ""), words.replaceAll(/[[\]]/g, "")]) {
 			assert.equal(parseArgv(form.split(" ")).kind, "keys", form);
 		}
+	}
+});
+
+test("verify is a request to the daemon, about one node if it is named", () => {
+	assert.deepEqual(parseArgv(["verify"]), { kind: "client", op: Opcode.verify });
+	assert.deepEqual(parseArgv(["-C", "a", "verify", "--peer", "10.0.0.2"]), {
+		kind: "client",
+		op: Opcode.verify,
+		config: "a",
+		argument: "10.0.0.2",
+	});
+	assert.deepEqual(parseArgv(["verify", "-C", "a"]), { kind: "client", op: Opcode.verify, config: "a" });
+	for (const words of [
+		["verify", "--peer"],
+		["verify", "x"],
+		["verify", "--all"],
+		["-s", "verify", "-C"],
+		["-d", "verify"],
+	]) {
+		assert.equal(parseArgv(words).kind, "error", words.join(" "));
 	}
 });
 

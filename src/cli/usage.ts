@@ -1,6 +1,7 @@
 // The texts of `-h` and `-v`, made from the tables of argv.ts and key-words.ts.
 import { CLIENT_OPTIONS, type ClientOption, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
 import { KEY_FORMS } from "./key-words.ts";
+import { VERIFY_FORMS } from "./verify-words.ts";
 
 /** Several lines, ended by an empty one. */
 export function formatUsage(version: string): string {
@@ -18,7 +19,8 @@ export function formatUsage(version: string): string {
 		...CLIENT_OPTIONS.map((option) => row(option.flag + parameterList(option), option.help)),
 		row(XML_OPTION.flag, XML_OPTION.help),
 		"",
-		"Key commands:",
+		"Words of our own:",
+		...VERIFY_FORMS.map(({ words, help }) => row(words, help)),
 		...KEY_FORMS.map(({ words, help }) => row(words, help)),
 		"",
 		"",

@@ -7,7 +7,7 @@
 
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
-import { DEAD, UPDATED } from "../cache/record-layout.ts";
+import { DEAD, HIDDEN, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import {
 	EXP_HAS,
@@ -168,11 +168,11 @@ export class Commit {
 		return worker.run(job, this.#reports(EXPECTATION));
 	}
 
-	/** Drops from each peer's cache what a peer that was heard later holds, too: it has moved there since. */
+	/** Hides in each peer's cache what a peer that knows better holds, too. */
 	async #hideStale(externals: readonly ExternalCache[]): Promise<void> {
+		if (externals.length < 2) return;
 		for (const [i, external] of externals.entries()) {
 			const newer = externals.slice(0, i);
-			if (newer.length === 0) continue;
 			const { store } = external;
 			const record = new Int32Array(store.layout.recordWords);
 			for (let slot = 0; slot < store.end; slot++) {
@@ -181,9 +181,9 @@ export class Commit {
 				store.read(slot, record);
 				const isHeldByNewer = newer.some((other) => {
 					const theirs = other.store.find(record);
-					return theirs >= 0 && other.store.isLive(theirs);
+					return theirs >= 0 && other.store.isLive(theirs) && other.store.isOwned(theirs);
 				});
-				if (isHeldByNewer) external.drop(slot);
+				store.setMark(slot, HIDDEN, isHeldByNewer);
 			}
 		}
 	}
@@ -211,7 +211,7 @@ export class Commit {
 
 	/** A local entry knows better what it is; the worker joins the two. */
 	#adoptSlot(kind: Kind, external: ExternalCache, slot: number): void {
-		if (!external.store.isLive(slot)) return;
+		if (!external.store.isLive(slot) || !external.store.isOwned(slot)) return;
 		const record = this.#records[kind];
 		const internal = this.#options.internal[kind];
 		external.store.read(slot, record);
@@ -223,7 +223,7 @@ export class Commit {
 
 	#isAlive(external: ExternalCache, slot: number): boolean {
 		const { store } = external;
-		if (!store.isLive(slot)) return false;
+		if (!store.isLive(slot) || !store.isOwned(slot)) return false;
 		const record = this.#records[EXPECTATION];
 		store.read(slot, record);
 		if ((record[EXP_HAS]! & X_TIMEOUT) === 0) return true;

@@ -5,7 +5,16 @@
 // queue, where the main thread put it before it wrote the first record into it.
 import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import { ExpectationLayout } from "../cache/expectation-layout.ts";
-import { GENERATION, HEADER_WORDS, LIVE, META, STATE_MASK, UPDATED } from "../cache/record-layout.ts";
+import {
+	GENERATION,
+	HEADER_WORDS,
+	HIDDEN,
+	LIVE,
+	META,
+	STATE_MASK,
+	SUPERSEDED,
+	UPDATED,
+} from "../cache/record-layout.ts";
 import { Slab } from "../cache/slab.ts";
 import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
 
@@ -32,14 +41,14 @@ export class StoreReader {
 		this.#slabs[slab]!.adopt(chunk);
 	}
 
-	/** Copies a live entry; false if the slot holds none. */
+	/** Copies a live entry; false if the slot holds none, or another peer's view of it counts. */
 	read(slot: number, record: Int32Array): boolean {
 		const words = this.#slabs[0]!.words(slot);
 		const at = this.#slabs[0]!.offset(slot);
 		for (;;) {
 			const before = Atomics.load(words, at + GENERATION);
 			if ((before & 1) !== 0) continue;
-			const isLive = (words[at + META]! & STATE_MASK) === LIVE;
+			const isLive = (words[at + META]! & (STATE_MASK | SUPERSEDED | HIDDEN)) === LIVE;
 			this.updated = words[at + UPDATED]!;
 			if (isLive) this.#layout.unpack(words, at + HEADER_WORDS, record);
 			// adds nothing, but keeps the copying before it from being done after it (arm64)

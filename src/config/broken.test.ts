@@ -13,6 +13,11 @@ interface Case {
 const LINK = "Multicast { IPv4_address 225.0.0.50 Group 3780 Interface eth3 }";
 const inSync = (text: string): string => `Sync { Mode FTFW { }\n${text}\n}`;
 const inGeneral = (text: string): string => `General {\n${text}\n}`;
+/** The node 10.0.0.1 and the others up to 10.0.0.`last`, a line each; behind the first line. */
+const udp = (last: number): string => {
+	const others = Array.from({ length: last - 1 }, (_, i) => `IPv4_Destination_Address 10.0.0.${i + 2}`);
+	return ["UDP { IPv4_address 10.0.0.1 Port 1", ...others].join("\n").concat("\n}");
+};
 const one = (title: string, text: string, place: string, message: string): Case => ({
 	title,
 	text,
@@ -155,6 +160,90 @@ const CASES: readonly Case[] = [
 		inSync("UDP { IPv4_address 10.0.0.1 IPv6_Destination_Address fd00::2 Port 1 }"),
 		"2:29",
 		"IPv6_Destination_Address does not go with IPv4_address",
+	),
+	one(
+		"one destination of the other family",
+		inSync(`UDP { IPv6_address fd00::1 Port 1
+			IPv6_Destination_Address fd00::2
+			IPv4_Destination_Address 10.0.0.2 }`),
+		"4:4",
+		"IPv4_Destination_Address does not go with IPv6_address",
+	),
+	one(
+		"a destination that is named twice",
+		inSync(`UDP { IPv6_address fd00::1 IPv6_Destination_Address fd00::2 Port 1
+			IPv6_Destination_Address fd00::3
+			IPv6_Destination_Address FD00:0::2 }`),
+		"4:29",
+		'"FD00:0::2" is named in line 2 already',
+	),
+	one(
+		"the own address as a destination",
+		inSync(`UDP { IPv4_address 10.0.0.1 Port 1 IPv4_Destination_Address 10.0.0.2
+			IPv4_Destination_Address 10.0.0.1 }`),
+		"3:29",
+		`"10.0.0.1" is this node's own address`,
+	),
+	one("sixteen destinations", inSync(udp(17)), "18:1", "a link has no more than 15 destinations"),
+	one(
+		"Peers that are empty",
+		inSync(`${LINK}\n  Peers { }`),
+		"3:3",
+		"Peers needs IPv4_address or IPv6_address",
+	),
+	one("a network for a peer", inSync(`${LINK}\nPeers { IPv4_address 10.0.0.0/8 }`), "3:22", "is a network"),
+	one(
+		"a peer that is named twice",
+		inSync(`${LINK}\nPeers { IPv4_address 10.0.0.1 }\nPeers { IPv4_address 10.0.0.1 }`),
+		"4:22",
+		'"10.0.0.1" is named in line 3 already',
+	),
+	one(
+		"a group for a peer",
+		inSync(`${LINK}\nPeers { IPv4_address 10.0.0.2 IPv4_address 225.0.0.50 }`),
+		"3:44",
+		'"225.0.0.50" is a multicast group',
+	),
+	{
+		title: "peers of the other family",
+		text: inSync(`${LINK}\nPeers { IPv6_address fd00::2 }`),
+		problems: [
+			["3:1", "Peers names nobody with IPv4"],
+			["3:22", '"fd00::2" cannot speak on a link with IPv4'],
+		],
+	},
+	one(
+		"nobody but this node among the peers",
+		inSync(`${LINK.replace("}", "IPv4_interface 10.0.0.1 }")}\nPeers { IPv4_address 10.0.0.1 }`),
+		"3:1",
+		"Peers names nobody with IPv4, so no node is heard on the link of line 2",
+	),
+	one(
+		"a peer that is no destination",
+		inSync(`${udp(3)}\nPeers { IPv4_address 10.0.0.2 IPv4_address 10.0.0.3 IPv4_address 10.0.0.4 }`),
+		"6:66",
+		'"10.0.0.4" is no destination of a link: nothing would be sent to it',
+	),
+	one(
+		"a destination that is no peer",
+		inSync(`${udp(3)}\nPeers { IPv4_address 10.0.0.2 }`),
+		"6:1",
+		"Peers does not name 10.0.0.3, a destination of line 2: it would not be heard",
+	),
+	one(
+		"a link with a fault is not compared with the peers",
+		inSync(`${udp(2)}\nUDP { IPv4_address 10.9.0.1 IPv4_Destination_Address 10.9.0.2 }
+			Peers { IPv4_address 10.0.0.2 IPv4_address 10.9.0.2 }`),
+		"5:1",
+		"UDP needs Port",
+	),
+	one(
+		"65 peers",
+		inSync(
+			`${LINK} Peers {\n${Array.from({ length: 65 }, (_, i) => `IPv4_address 10.0.0.${i + 1}`).join("\n")} }`,
+		),
+		"67:1",
+		"Peers has no more than 64 addresses",
 	),
 	one(
 		"an interface address of the other family",

@@ -12,6 +12,7 @@ export type Place =
 	| "UDP"
 	| "TCP"
 	| "Options"
+	| "Peers"
 	| "Security"
 	| "General"
 	| "UNIX"
@@ -44,6 +45,8 @@ export interface DirectiveSpec {
 	readonly blockOptional?: boolean;
 	/** Takes words up to and with `for TCP`. */
 	readonly words?: "TCP states";
+	/** May stand several times in its section, and all of them count. */
+	readonly repeats?: boolean;
 	/** The value when the directive is not there; absent: none, or computed elsewhere. */
 	readonly default?: boolean | number | string;
 	/** Its name in the typed configuration, where that is not the word in camelCase. */

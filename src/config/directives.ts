@@ -1,5 +1,6 @@
 // The one table of every directive: the word, where it stands, what it takes, its default. Parsing, printing,
-// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); Security is our own.
+// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); Security, Peers and more than one destination
+// are our own.
 import type { ArgumentSpec } from "./argument.ts";
 import type { DirectiveSpec, Extra, Place } from "./directive-spec.ts";
 import { row } from "./directive-spec.ts";
@@ -49,6 +50,9 @@ const modeChoice: ArgumentSpec = {
 	oldWords: { NACK: "FTFW", PERSISTENT: "ALARM" },
 };
 const modePlaces = { FTFW: "Mode FTFW", NOTRACK: "Mode NOTRACK", ALARM: "Mode ALARM" } as const;
+
+const destination: Extra = { field: "destinations" };
+const destinations: Extra = { ...destination, repeats: true };
 
 const sync: readonly DirectiveSpec[] = [
 	row("Mode", "Sync", modeChoice, "how states are replicated", { block: { placeByArgument: modePlaces } }),
@@ -110,12 +114,10 @@ const sync: readonly DirectiveSpec[] = [
 	row("IPv6_address", links, { type: "ipv6" }, "multicast group, or own address to listen on", {
 		field: "address",
 	}),
-	row("IPv4_Destination_Address", unicast, { type: "ipv4" }, "address of the other firewall", {
-		field: "destination",
-	}),
-	row("IPv6_Destination_Address", unicast, { type: "ipv6" }, "address of the other firewall", {
-		field: "destination",
-	}),
+	row("IPv4_Destination_Address", "UDP", { type: "ipv4" }, "address of another firewall", destinations),
+	row("IPv6_Destination_Address", "UDP", { type: "ipv6" }, "address of another firewall", destinations),
+	row("IPv4_Destination_Address", "TCP", { type: "ipv4" }, "address of the other firewall", destination),
+	row("IPv6_Destination_Address", "TCP", { type: "ipv6" }, "address of the other firewall", destination),
 	row("IPv4_interface", "Multicast", { type: "ipv4" }, "own address on the dedicated link", {
 		field: "interfaceAddress",
 	}),
@@ -139,6 +141,11 @@ const sync: readonly DirectiveSpec[] = [
 			default: 128,
 		},
 	),
+	row("Peers", "Sync", none, "the nodes that may speak on the dedicated links", {
+		block: { place: "Peers" },
+	}),
+	row("IPv4_address", "Peers", { type: "ipv4" }, "address of a node", { repeats: true }),
+	row("IPv6_address", "Peers", { type: "ipv6" }, "address of a node", { repeats: true }),
 	row("Options", "Sync", none, "further options", { block: { place: "Options" } }),
 	row("TCPWindowTracking", "Options", onOff, "keep window tracking of recovered TCP connections", {
 		default: false,

@@ -40,6 +40,22 @@ test("the file that we ship has a key, the shortest example has none", () => {
 	assert.equal(sync!.links.length, 1);
 	assert.equal(loadConfig(`${SHIPPED}/examples/minimal.conf`).config.security, undefined);
 	assert.ok(loadConfig(`${SHIPPED}/examples/udp-pair.conf`).config.security);
+	const [link] = loadConfig(`${SHIPPED}/examples/udp-three.conf`).config.sync!.links;
+	assert.deepEqual(link!.destinations, ["192.168.100.2", "192.168.100.3"]);
+});
+
+test("the sections that the file that we ship comments out can be used as they are", () => {
+	const path = `${SHIPPED}/ctsync.conf`;
+	const text = readFileSync(path, "utf8");
+	const commented = (name: string): string => {
+		const lines = text.match(new RegExp(`^\t#\t${name} {\n(?:\t#.*\n)*?\t#\t}\n`, "m"))![0];
+		return lines.replace(/^\t#/gm, "").replace(/ {2,}.*$/gm, "");
+	};
+	const peers = parseConfig(text.replace("Multicast {", `${commented("Peers")}$&`), path);
+	assert.deepEqual(peers.config.sync!.peers, ["192.168.100.1", "192.168.100.2"]);
+	const udp = parseConfig(text.replace(/^\tMulticast {\n(?:\t\t.*\n|\n)*\t}\n/m, commented("UDP")), path);
+	assert.deepEqual(udp.config.sync!.links[0]!.destinations, ["192.168.100.2"]);
+	assert.deepEqual([...peers.warnings, ...udp.warnings], []);
 });
 
 test("what the file that we ship comments out in Security is understood as well", () => {

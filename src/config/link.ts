@@ -1,5 +1,6 @@
 // One dedicated link: the Multicast, UDP and TCP sections.
 import { parseAddress } from "../conntrack/address.ts";
+import { distinctAddresses, isGroup } from "./address-list.ts";
 import type { Place } from "./directives.ts";
 import { omitUndefined } from "./omit-undefined.ts";
 import type { Report } from "./problem.ts";
@@ -15,6 +16,8 @@ const TRANSPORTS: Readonly<Record<string, TransportType>> = {
 	TCP: "tcp",
 };
 
+/** A cluster has sixteen nodes. */
+const DESTINATIONS_MAX = 15;
 /** Of a TCP link without ErrorQueueLength; other links do not use it. */
 const ERROR_QUEUE_LENGTH = 128;
 
@@ -25,9 +28,7 @@ export function buildLink(directive: Directive, report: Report): LinkConfig | un
 	const isMulticast = type === "multicast";
 
 	const own = oneAddress(section, ["IPv4_address", "IPv6_address"], directive, report);
-	const destination = isMulticast
-		? undefined
-		: oneAddress(section, ["IPv4_Destination_Address", "IPv6_Destination_Address"], directive, report);
+	const destinations = isMulticast ? undefined : readDestinations(section, own, directive, report);
 	const port = required(section, isMulticast ? "Group" : "Port", directive, report);
 	const interfaceEntry = isMulticast
 		? required(section, "Interface", directive, report)
@@ -41,11 +42,7 @@ export function buildLink(directive: Directive, report: Report): LinkConfig | un
 	else if (family === 6 && isLinkLocal(address) && !interfaceEntry) {
 		report.error(own.word, `${show(address)} is a link-local address: ${directive.name} needs Interface`);
 	}
-	for (const other of [destination, local]) {
-		if (other && !other.directive.name.startsWith(`IPv${family}`)) {
-			report.error(other.directive, `${other.directive.name} does not go with ${own.directive.name}`);
-		}
-	}
+	if (local) checkFamily(local, own, report);
 	return {
 		type,
 		isDefault: false,
@@ -56,7 +53,7 @@ export function buildLink(directive: Directive, report: Report): LinkConfig | un
 		errorQueueLength: type === "tcp" ? section.number("ErrorQueueLength") : ERROR_QUEUE_LENGTH,
 		line: directive.line,
 		...omitUndefined({
-			destination: destination?.value as string | undefined,
+			destinations,
 			interface: interfaceEntry?.value as string | undefined,
 			interfaceAddress: local?.value as string | undefined,
 			sndSocketBuffer: section.optionalNumber("SndSocketBuffer"),
@@ -91,12 +88,39 @@ function oneAddress(
 	return v4 ?? v6;
 }
 
-/** 224.0.0.0/4 (RFC 5771) and ff00::/8 (RFC 4291). */
+/** Everybody whom the link sends to: the other nodes, each once, in the family of the own address. */
+function readDestinations(
+	section: Section,
+	own: Entry | undefined,
+	directive: Directive,
+	report: Report,
+): string[] {
+	const words = ["IPv4_Destination_Address", "IPv6_Destination_Address"] as const;
+	const entries = section.entries(...words);
+	if (entries.length === 0) report.error(directive, `${directive.name} needs ${words.join(" or ")}`);
+	const surplus = entries[DESTINATIONS_MAX];
+	if (surplus) report.error(surplus.directive, `a link has no more than ${DESTINATIONS_MAX} destinations`);
+	for (const entry of entries) {
+		if (own) checkFamily(entry, own, report);
+		if (entry.value !== undefined && entry.value === own?.value) {
+			report.error(entry.word, `${show(entry.word.text)} is this node's own address`);
+		}
+	}
+	return distinctAddresses(entries, report);
+}
+
+function checkFamily(entry: Entry, own: Entry, report: Report): void {
+	const [name, ownName] = [entry.directive.name, own.directive.name];
+	if (name.slice(0, 4) !== ownName.slice(0, 4)) {
+		report.error(entry.directive, `${name} does not go with ${ownName}`);
+	}
+}
+
 function checkGroup({ value, word }: Entry, report: Report): void {
-	const bytes = parseAddress(value as string)!;
-	const isGroup = bytes.length === 4 ? bytes[0]! >> 4 === 0xe : bytes[0] === 0xff;
-	const range = bytes.length === 4 ? "224.0.0.0/4" : "ff00::/8";
-	if (!isGroup) report.error(word, `${show(word.text)} is not a multicast group (${range})`);
+	const range = (value as string).includes(":") ? "ff00::/8" : "224.0.0.0/4";
+	if (!isGroup(value as string)) {
+		report.error(word, `${show(word.text)} is not a multicast group (${range})`);
+	}
 }
 
 /** fe80::/10 (RFC 4291): such an address says nothing without an interface. */

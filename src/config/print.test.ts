@@ -70,6 +70,10 @@ test("a configuration with every section survives printing", () => {
 				Protocol Ignore { TCP IPv6-ICMP 112 }
 				Address Accept { IPv4_address 10.0.0.0/8 IPv6_address ::1 IPv4_address 0.0.0.0/0 }
 				State Ignore { SYN_SENT LISTEN CLOSED for TCP } } }`,
+		`Sync { Mode FTFW { } UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.3 Port 1
+			IPv4_Destination_Address 10.0.0.2 } Peers { IPv4_address 10.0.0.2 IPv4_address 10.0.0.3 } }`,
+		`Sync { Mode FTFW { } ${LINK} Peers { IPv4_address 10.0.0.2 IPv6_address fd00::2 }
+			Multicast { IPv6_address ff15::1 Group 2 Interface eth4 } }`,
 		`Sync { Mode FTFW { CommitTimeout 3 } ${LINK} Options { ExpectationSync on } }`,
 		`Sync { Mode ALARM { } ${LINK} } General { Filter { State Accept { } Protocol Accept { } } }`,
 		`Sync { Mode FTFW { } ${LINK} Security { KeyFile "/with blank/k" Node 7 Cluster a.b_c-9 Suite ChaCha20-Poly1305 } }`,
@@ -106,6 +110,9 @@ function sampleOf({ type, words, min = 0 }: ArgumentSpec): string[] {
 	}
 }
 
+/** Addresses of nodes are no groups. */
+const nodeOf = (sample: string): string => sample.replace("225.", "10.").replace("ff15:", "fd15:");
+
 /** A file in which one directive of one section has one value. */
 function fileWith(place: string, line: string): string {
 	const v6 = /^IPv6/.test(line);
@@ -121,6 +128,9 @@ function fileWith(place: string, line: string): string {
 		case "UDP":
 		case "TCP":
 			return `Sync { ${place} { ${link} ${line} } }`;
+		case "Peers":
+			return `Sync { ${v6 ? `Multicast { ${link.replace(/IPv6_D\S+ \S+/, "").replace("Port", "Group")} }` : LINK}
+				Peers { ${line || "IPv4_address 10.0.0.9"} } }`;
 		case "Options":
 			return `Sync { ${LINK} Options { ${line} } }`;
 		case "General":
@@ -141,7 +151,8 @@ test("every directive with a value changes the configuration and survives printi
 		if (spec.obsolete !== undefined || spec.block || spec.args.length !== 1) continue;
 		for (const place of spec.in) {
 			if (["Helper", "Type", "Policy"].includes(place)) continue;
-			const configs = sampleOf(spec.args[0]!).map(
+			const samples = sampleOf(spec.args[0]!).map((sample) => (place === "Peers" ? nodeOf(sample) : sample));
+			const configs = samples.map(
 				(value) => parseConfig(fileWith(place, `${spec.word} ${value}`), "f").config,
 			);
 			configs.forEach(roundTrip);

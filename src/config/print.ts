@@ -27,6 +27,7 @@ function printSync(sync: SyncConfig): string[] {
 		...block(place, printValues(place, sync)),
 		...legacy.flatMap((spec) => printValue(spec, sync)),
 		...sync.links.flatMap(printLink),
+		...(sync.peers ? block("Peers", sync.peers.map(printPeer)) : []),
 		...block("Options", [
 			...printValues("Options", sync),
 			...(Array.isArray(expectationSync)
@@ -51,6 +52,9 @@ function printLink(link: LinkConfig): string[] {
 		specs.flatMap((spec) => printValue(spec, link)),
 	);
 }
+
+const printPeer = (address: string): string =>
+	`${address.includes(":") ? "IPv6" : "IPv4"}_address ${address}`;
 
 function printGeneral(general: GeneralConfig): string[] {
 	return [
@@ -90,7 +94,7 @@ function block(title: string, lines: readonly string[]): string[] {
 	return [`${title} {`, ...lines.map((line) => `\t${line}`), "}"];
 }
 
-/** The directives of a section that have one value. */
+/** The directives of a section that take one argument. */
 function printValues(place: Place, values: object): string[] {
 	return directivesIn(place)
 		.filter(isScalar)
@@ -110,6 +114,7 @@ function printValue(spec: DirectiveSpec, values: object): string[] {
 	const value = fieldValue(values, spec);
 	if (value === undefined) return [];
 	if (typeof value === "boolean") return [`${spec.word} ${onOff(value)}`];
+	if (Array.isArray(value)) return value.map((item) => `${spec.word} ${quote(String(item))}`);
 	// conntrackd takes a Nice with a sign only
 	const isSigned = spec.args[0]!.type === "signed" && Number(value) >= 0;
 	return [`${spec.word} ${isSigned ? "+" : ""}${quote(String(value))}`];

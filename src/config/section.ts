@@ -4,7 +4,7 @@ import { readArgument } from "./argument.ts";
 import type { Place } from "./directives.ts";
 import { findDirective } from "./directives.ts";
 import type { Report } from "./problem.ts";
-import { show } from "./problem.ts";
+import { isBefore, show } from "./problem.ts";
 import type { Directive, Word } from "./syntax.ts";
 
 /** One value as written. */
@@ -19,7 +19,7 @@ export interface Entry {
 export class Section {
 	readonly #place: Place;
 	readonly #report: Report;
-	readonly #entries = new Map<string, Entry>();
+	readonly #entries = new Map<string, Entry[]>();
 	readonly #blocks: Directive[] = [];
 
 	constructor(place: Place, report: Report) {
@@ -43,9 +43,15 @@ export class Section {
 		return this.#blocks.filter((block) => names.includes(block.name));
 	}
 
-	/** What was written for a word. */
+	/** What was written for a word, the last time if it does not repeat. */
 	entry(word: string): Entry | undefined {
-		return this.#entries.get(word);
+		return this.#entries.get(word)?.at(-1);
+	}
+
+	/** Everything that was written for words which may be repeated, in the order of the file. */
+	entries(...words: string[]): Entry[] {
+		const all = words.flatMap((word) => this.#entries.get(word) ?? []);
+		return all.toSorted((a, b) => (isBefore(a.directive, b.directive) ? -1 : 1));
 	}
 
 	number(word: string): number {
@@ -77,7 +83,7 @@ export class Section {
 	#value(word: string): ArgumentValue | undefined {
 		const spec = findDirective(this.#place, word);
 		if (!spec) throw new Error(`${word} is not in the table for ${this.#place}`);
-		const value = this.#entries.get(word)?.value;
+		const value = this.entry(word)?.value;
 		const isDefault = value === undefined || (value === 0 && spec.args[0]!.zeroIsDefault);
 		return isDefault ? spec.default : value;
 	}
@@ -101,17 +107,17 @@ export class Section {
 		const spec = directive.spec!;
 		const word = directive.args[0]!;
 		const key = spec.aliasOf ?? spec.word;
-		const earlier = this.#entries.get(key);
-		if (earlier && !spec.obsolete) {
-			const line = earlier.directive.line;
+		const earlier = this.#entries.get(key) ?? [];
+		if (earlier.length > 0 && !spec.obsolete && !spec.repeats) {
+			const { line } = earlier.at(-1)!.directive;
 			this.#report.warn(directive, `${directive.name} counts in place of the one in line ${line}`);
 		}
 		const value = this.#read(spec.args[0]!, word);
 		if (value === 0 && spec.args[0]!.zeroIsDefault && spec.default !== undefined) {
 			this.#report.warn(word, `${show(word.text)} stands for the default, ${spec.default}`);
 		}
-		const entry = { word, directive };
-		this.#entries.set(key, value === undefined ? entry : { ...entry, value });
+		const entry = { word, directive, ...(value === undefined ? {} : { value }) };
+		this.#entries.set(key, spec.repeats ? [...earlier, entry] : [entry]);
 	}
 
 	#read(arg: Parameters<typeof readArgument>[0], word: Word): ArgumentValue | undefined {

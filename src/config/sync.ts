@@ -2,6 +2,7 @@
 import type { Place } from "./directives.ts";
 import { buildLink } from "./link.ts";
 import { omitUndefined } from "./omit-undefined.ts";
+import { buildPeers } from "./peers.ts";
 import type { Report } from "./problem.ts";
 import { show } from "./problem.ts";
 import { Section } from "./section.ts";
@@ -18,16 +19,18 @@ export function buildSync(directive: Directive, section: Section, report: Report
 	const { mode, values } = buildMode(directive, section, report);
 	const options = new Section("Options", report);
 	for (const block of section.blocks("Options")) options.add(block.block!);
+	const links = buildLinks(directive, section, report);
 	return {
 		mode,
 		...values,
-		links: buildLinks(directive, section, report),
+		links,
+		...omitUndefined({ peers: buildPeers(section, links, report) }),
 		tcpWindowTracking: options.flag("TCPWindowTracking"),
 		expectationSync: buildExpectationSync(section.blocks("Options"), report),
 	};
 }
 
-type ModeValues = Omit<SyncConfig, "mode" | "links" | "tcpWindowTracking" | "expectationSync">;
+type ModeValues = Omit<SyncConfig, "mode" | "links" | "peers" | "tcpWindowTracking" | "expectationSync">;
 
 function buildMode(
 	directive: Directive,

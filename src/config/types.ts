@@ -11,8 +11,8 @@ export interface LinkConfig {
 	family: 4 | 6;
 	/** The group of multicast, the own listening address of UDP and TCP. */
 	address: string;
-	/** The peer's address; UDP and TCP only, and always there. */
-	destination?: string;
+	/** The addresses of the other nodes; UDP (1 to 15) and TCP (one) only, and always there. */
+	destinations?: string[];
 	port: number;
 	interface?: string;
 	/** IPv4_interface of multicast: the local address for membership and sending. */
@@ -44,6 +44,8 @@ export interface SyncConfig {
 	startupResync: boolean;
 	/** 1 to 4, all of one type. */
 	links: LinkConfig[];
+	/** Addresses of the nodes that may speak on the links, this node's own perhaps among them; absent: not limited. */
+	peers?: string[];
 	tcpWindowTracking: boolean;
 	/** A list holds lower-cased beginnings of helper names. */
 	expectationSync: false | true | string[];

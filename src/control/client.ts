@@ -3,6 +3,9 @@ import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { encodeRequest, parseReply, REPLY_SEPARATOR, type Reply } from "./request.ts";
 
+/** How the error begins when no daemon answers. */
+export const CANNOT_CONNECT = "can't connect";
+
 /** The end of an answer is one JSON object; anything longer is not ours. */
 const REPLY_MAX = 65536;
 
@@ -14,9 +17,10 @@ const REPLY_MAX = 65536;
  *
  * @param path the socket's path in the file system
  * @param op an Opcode
+ * @param argument what the command is about, if it takes one
  * @param out gets the text of the answer, as fast as it takes it; it is not ended
  */
-export function request(path: string, op: number, out: Writable): Promise<Reply> {
+export function request(path: string, op: number, out: Writable, argument?: string): Promise<Reply> {
 	return new Promise((resolve) => {
 		const socket = connect(path);
 		const splitter = new ReplySplitter();
@@ -31,7 +35,7 @@ export function request(path: string, op: number, out: Writable): Promise<Reply>
 		});
 		socket.on("connect", () => {
 			isConnected = true;
-			socket.write(encodeRequest(op));
+			socket.write(encodeRequest(op, argument));
 		});
 		socket.on("data", (chunk: Buffer) => forward(splitter.push(chunk), socket, out));
 		socket.on("end", () => finish(splitter.end() ?? { status: 1, error: noReply(path) }));
@@ -85,5 +89,5 @@ function noReply(path: string): string {
 }
 
 function connectFailed(path: string, error: NodeJS.ErrnoException): string {
-	return `can't connect: is ctsync running? appropriate permissions? (${path}: ${error.code ?? error.message})`;
+	return `${CANNOT_CONNECT}: is ctsync running? appropriate permissions? (${path}: ${error.code ?? error.message})`;
 }

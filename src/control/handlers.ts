@@ -30,6 +30,10 @@ export interface DaemonControl {
 	requestResync: () => void;
 	resetTimers: () => void;
 	stop: () => void;
+	/** Compares what all nodes, or one, hold of each other. */
+	verify: (name: string | undefined) => Promise<{ text: string; isEqual: boolean }>;
+	/** Why a change of keys would cut off a node; `key` is the first word of its fingerprint. */
+	keysInUse: (change: "use" | "remove", key: number) => string | undefined;
 	/** Text of the statistics, by opcode; undefined for a number that is none. */
 	statistics: (op: number) => string | undefined;
 	notice: (text: string) => void;
@@ -52,7 +56,7 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 	const commit = async (kinds: readonly Kind[]): Promise<Reply> =>
 		failed(await daemon.commit(kindsOf(kinds)));
 
-	return async (op, write) => {
+	return async (op, write, argument) => {
 		switch (op) {
 			case Opcode.dumpInternalCt:
 			case Opcode.dumpInternalCtXml:
@@ -113,6 +117,16 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 			case Opcode.resetTimers:
 				daemon.resetTimers();
 				return DONE;
+			case Opcode.verify: {
+				const { text, isEqual } = await daemon.verify(argument);
+				await write(text);
+				return isEqual ? DONE : { status: 1, error: "not equal, or not known to be" };
+			}
+			case Opcode.keysInUse: {
+				const [, change, key] = /^(use|remove) ([0-9a-f]{8})$/.exec(argument ?? "") ?? [];
+				if (!change || !key) return { status: 1, error: "which key, and what to do with it?" };
+				return failed(daemon.keysInUse(change as "use" | "remove", Number.parseInt(key, 16)));
+			}
 			case Opcode.kill:
 				daemon.stop();
 				return DONE;
@@ -156,7 +170,7 @@ async function dump(
 		let text = "";
 		let lines = 0;
 		for (let slot = 0; slot < store.end; slot++) {
-			if (!store.isLive(slot)) continue;
+			if (!store.isLive(slot) || !store.isOwned(slot)) continue;
 			store.read(slot, record);
 			const age = Math.max(0, Math.floor(daemon.clock.now() / 1000) - store.header(slot, CREATED));
 			text += options.xml ? `${format(record)}\n` : `${format(record)} [active since ${age}s]\n`;

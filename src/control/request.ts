@@ -42,6 +42,9 @@ export const Opcode = {
 	commitAll: 46,
 	dumpInternalExpectXml: 47,
 	dumpExternalExpectXml: 48,
+	// of our own, for our client only
+	verify: 64,
+	keysInUse: 65,
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 
@@ -56,6 +59,8 @@ export function isOpcode(number: number): number is Opcode {
 export interface JsonRequest {
 	op: number;
 	json: true;
+	/** What the command is about. */
+	argument?: string;
 }
 
 /** What follows the text and its NUL byte in the answer to a JSON request. */
@@ -69,7 +74,7 @@ export interface Reply {
 /** What has arrived so far. The number of an opcode is 0 to 255, known or not. */
 export type ParsedRequest =
 	| { kind: "opcode"; op: number }
-	| { kind: "json"; op: number }
+	| { kind: "json"; op: number; argument?: string }
 	| { kind: "incomplete" }
 	| { kind: "bad"; reason: string };
 
@@ -83,8 +88,8 @@ const OPEN_BRACE = 0x7b;
 const NEWLINE = 0x0a;
 
 /** The request line of our own client. */
-export function encodeRequest(op: number): string {
-	const request: JsonRequest = { op, json: true };
+export function encodeRequest(op: number, argument?: string): string {
+	const request: JsonRequest = { op, json: true, ...(argument === undefined ? {} : { argument }) };
 	return `${JSON.stringify(request)}\n`;
 }
 
@@ -124,12 +129,15 @@ function parseLine(bytes: Uint8Array): ParsedRequest {
 	}
 	const request = parseObject(new TextDecoder().decode(bytes.subarray(0, end)));
 	if (!request) return { kind: "bad", reason: "request is not a JSON object" };
-	const { op, json } = request;
+	const { op, json, argument } = request;
 	if (json !== true) return { kind: "bad", reason: 'request lacks "json": true' };
 	if (typeof op !== "number" || !Number.isInteger(op) || op < 0 || op > 255) {
 		return { kind: "bad", reason: 'request lacks "op", a number from 0 to 255' };
 	}
-	return { kind: "json", op };
+	if (argument !== undefined && typeof argument !== "string") {
+		return { kind: "bad", reason: 'the "argument" of a request is a string' };
+	}
+	return { kind: "json", op, ...(argument === undefined ? {} : { argument }) };
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

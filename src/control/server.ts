@@ -8,7 +8,7 @@ import { encodeReply, parseRequest, REQUEST_MAX, type Reply } from "./request.ts
 export type TextSink = (text: string) => Promise<void> | undefined;
 
 /** Answers one request: writes text, and says how it went. */
-export type RequestHandler = (op: number, write: TextSink) => Promise<Reply>;
+export type RequestHandler = (op: number, write: TextSink, argument?: string) => Promise<Reply>;
 
 /** Clients at a time; more are turned away. */
 const CLIENTS_MAX = 16;
@@ -101,14 +101,15 @@ export class ControlServer {
 				socket.end(encodeReply({ status: 1, error: request.reason }));
 				return;
 			}
-			void this.#answer(socket, request.op, request.kind === "json");
+			const argument = request.kind === "json" ? request.argument : undefined;
+			void this.#answer(socket, request.op, request.kind === "json", argument);
 		});
 		socket.on("end", () => {
 			if (asked.length <= REQUEST_MAX) socket.end();
 		});
 	}
 
-	async #answer(socket: Socket, op: number, isJson: boolean): Promise<void> {
+	async #answer(socket: Socket, op: number, isJson: boolean, argument?: string): Promise<void> {
 		const write: TextSink = (text) => {
 			if (socket.destroyed || socket.write(text) || socket.writableLength < UNREAD_MAX) return undefined;
 			return new Promise((resolve) => {
@@ -123,7 +124,7 @@ export class ControlServer {
 		};
 		let reply: Reply;
 		try {
-			reply = await this.#handler(op, write);
+			reply = await this.#handler(op, write, argument);
 		} catch (error) {
 			reply = { status: 1, error: (error as Error).message };
 		}

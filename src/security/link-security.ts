@@ -3,7 +3,7 @@ import type { SecurityConfig } from "../config/config.ts";
 import type { Seal } from "../sync/wire/seal.ts";
 import { PlainSeal } from "../sync/wire/seal.ts";
 import { AeadSeal, SUITE_AES_256_GCM, SUITE_CHACHA20_POLY1305 } from "./aead-seal.ts";
-import { type KeyRing, readKeyFile } from "./key-ring.ts";
+import { type KeyRing, type RingKey, readKeyFile } from "./key-ring.ts";
 
 export class LinkSecurity {
 	readonly seal: Seal;
@@ -32,6 +32,19 @@ export class LinkSecurity {
 		if (this.#config) this.#ring = readKeyFile(this.#config.keyFile);
 	}
 
+	/** First words of the fingerprints of all keys in force, the one that seals first. */
+	get keys(): number[] {
+		if (!this.#ring) return [];
+		const { keys, primary } = this.#ring;
+		return [primary, ...[...keys.values()].filter((key) => key !== primary)].map(wordOf);
+	}
+
+	/** The fingerprint's first word of the key with this number; undefined if there is none. */
+	keyWord(id: number): number | undefined {
+		const key = this.#ring?.keys.get(id);
+		return key && wordOf(key);
+	}
+
 	/** One line for an operator: suite and keys by fingerprint. */
 	get text(): string {
 		if (!this.#config || !this.#ring) return "the dedicated link is not authenticated";
@@ -43,3 +56,5 @@ export class LinkSecurity {
 		return `${this.#config.suite}, key ${primary.id} (${primary.fingerprint})${accepted}`;
 	}
 }
+
+const wordOf = ({ fingerprint }: RingKey): number => Number.parseInt(fingerprint.slice(0, 8), 16);

@@ -5,7 +5,8 @@ import { formatNode } from "../conntrack/node-id.ts";
 import type { ControlCounters } from "../control/server.ts";
 import type { EventCounters } from "../netlink/event-listener.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
-import type { PeerStats, RuntimeStats } from "./counters.ts";
+import type { Peer } from "../sync/peer.ts";
+import type { EqualityStats, NodeStats, PeerStats, RuntimeStats } from "./counters.ts";
 import {
 	type CacheStats,
 	type LinkStats,
@@ -73,6 +74,40 @@ export function networkStats(ftfw: Ftfw, channel: Channel): NetworkStats {
 	return stats;
 }
 
+export function nodeStats({ contacts }: Ftfw): NodeStats {
+	const { state, conflict } = contacts;
+	return {
+		isPrimary: state.isPrimary,
+		term: state.term,
+		...(conflict ? { rival: formatNode(conflict.node) } : {}),
+	};
+}
+
+/** What is held here of the peer. */
+function theirEquality({ equality, external }: Peer, now: number): EqualityStats {
+	const { verifiedAt, differing, refuted, isSuspended } = equality;
+	return {
+		...(Number.isFinite(verifiedAt) ? { verifiedSeconds: (now - verifiedAt) / 1000 } : {}),
+		differing,
+		refused: external[0].refused + external[1].refused,
+		wrong: refuted,
+		isSuspended,
+	};
+}
+
+/** What the peer holds of ours, as it has reported. */
+function ourEquality({ equality: { report, wrong } }: Peer, now: number): EqualityStats {
+	if (!report) return { differing: 0, refused: 0, wrong, isSuspended: false };
+	const { at, age, differing, refused } = report;
+	return {
+		...(Number.isFinite(age) ? { verifiedSeconds: (now - at + age) / 1000 } : {}),
+		differing,
+		refused,
+		wrong,
+		isSuspended: false,
+	};
+}
+
 export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 	return ftfw.peers.map((peer) => ({
 		node: peer.node,
@@ -82,6 +117,10 @@ export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 		inFlight: ftfw.outgoing.inFlight.count,
 		...(Number.isFinite(peer.heardAt) ? { rxAgeMs: Math.round(now - peer.heardAt) } : {}),
 		held: peer.external[0].store.live + peer.external[1].store.live,
+		isPrimary: peer.state.isPrimary,
+		term: peer.state.term,
+		theirs: theirEquality(peer, now),
+		ours: ourEquality(peer, now),
 	}));
 }
 

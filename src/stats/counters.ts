@@ -127,6 +127,40 @@ export interface PeerStats {
 	rxAgeMs?: number;
 	/** Entries of the peer held here. */
 	held: number;
+	/** It says that it is primary; the latest takeover in the cluster has the highest term. */
+	isPrimary: boolean;
+	term: number;
+	/** How equal what is held of it is to what it has, and the other way round. */
+	theirs: EqualityStats;
+	ours: EqualityStats;
+}
+
+/** What one node holds of another. */
+export interface EqualityStats {
+	/** Seconds since all of it was last found equal; absent when it has not been yet. */
+	verifiedSeconds?: number;
+	/** Of 1024 parts of the cache, those that differ at the moment. */
+	differing: number;
+	/** Entries for which there is no room. */
+	refused: number;
+	/** Single entries that were found wrong since the start. */
+	wrong: number;
+	/** An operator has emptied the cache: nothing is compared until the next bulk. */
+	isSuspended: boolean;
+}
+
+/** The nodes of the cluster, as this one sees them. */
+export interface ClusterStats {
+	node: NodeStats;
+	peers: readonly PeerStats[];
+}
+
+/** This node among the others. */
+export interface NodeStats {
+	isPrimary: boolean;
+	term: number;
+	/** Address of a peer that says it is primary, too. */
+	rival?: string;
 }
 
 export function makeCacheStats(): CacheStats {
@@ -216,5 +250,20 @@ export function makeQueueStats(name: string, maximum: number): QueueStats {
 }
 
 export function makePeerStats(node: number, address: string): PeerStats {
-	return { node, address, state: "down", dirty: 0, inFlight: 0, held: 0 };
+	return {
+		node,
+		address,
+		state: "down",
+		dirty: 0,
+		inFlight: 0,
+		held: 0,
+		isPrimary: false,
+		term: 0,
+		theirs: makeEqualityStats(),
+		ours: makeEqualityStats(),
+	};
+}
+
+function makeEqualityStats(): EqualityStats {
+	return { differing: 0, refused: 0, wrong: 0, isSuspended: false };
 }

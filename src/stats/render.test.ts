@@ -229,20 +229,31 @@ test("processes are listed one a line, none gives nothing", () => {
 });
 
 test("peers are a last block of -s and -s network, only when they are given", () => {
+	const other = makePeerStats(2, "192.168.100.2");
 	const peers = [
 		{
-			...makePeerStats(2, "192.168.100.2"),
+			...other,
 			state: "up" as const,
 			dirty: 3,
 			inFlight: 4,
 			rxAgeMs: 12,
 			held: 31,
+			isPrimary: true,
+			term: 4,
+			theirs: { ...other.theirs, verifiedSeconds: 0.84, refused: 2 },
+			ours: { ...other.ours, verifiedSeconds: 61, differing: 1, wrong: 5 },
 		},
 		makePeerStats(3, "fd00::3"),
 	];
+	const cluster = { node: { isPrimary: true, term: 3, rival: "192.168.100.2" }, peers };
 	const block =
-		"peers:\nnode=2 address=192.168.100.2 state=up dirty=3 in-flight=4 rx-age=12ms held=31\n" +
-		"node=3 address=fd00::3 state=down dirty=0 in-flight=0 rx-age=never held=0\n\n";
+		"peers:\nthis node: role=primary term=3 CONFLICT: 192.168.100.2 says that it is primary, too\n" +
+		"node=2 address=192.168.100.2 state=up dirty=3 in-flight=4 rx-age=12ms held=31 role=primary term=4\n" +
+		"  its entries here: equal, verified 0.8 s ago; 2 refused: no room\n" +
+		"  our entries there: DIFFERENT, last equal 61.0 s ago; 1 of 1024 parts differ at the moment; " +
+		"5 put right since the start\n" +
+		"node=3 address=fd00::3 state=down dirty=0 in-flight=0 rx-age=never held=0 role=backup term=0\n" +
+		"  its entries here: not verified yet\n  our entries there: not verified yet\n\n";
 	const general = {
 		internal,
 		external,
@@ -250,8 +261,8 @@ test("peers are a last block of -s and -s network, only when they are given", ()
 		links: [eth3],
 		network: makeNetworkStats(),
 	};
-	assert.equal(renderGeneral({ ...general, peers }), GENERAL + block);
-	assert.ok(renderNetwork(makeNetworkStats(), [eth3], peers).endsWith(`recv\n\n${block}`));
+	assert.equal(renderGeneral({ ...general, cluster }), GENERAL + block);
+	assert.ok(renderNetwork(makeNetworkStats(), [eth3], cluster).endsWith(`recv\n\n${block}`));
 });
 
 const GENERAL = `cache internal:

@@ -3,16 +3,17 @@
 import type {
 	BypassStats,
 	CacheStats,
+	ClusterStats,
 	InjectStats,
 	LinkStats,
 	NetworkStats,
-	PeerStats,
 	ProcessStats,
 	QueueStats,
 	ResendEntry,
 	RuntimeStats,
 	TrafficStats,
 } from "./counters.ts";
+import { renderCluster } from "./render-cluster.ts";
 
 /** What stands on the internal side: a cache, or its bypass. */
 export type InternalSide = { kind: "cache"; stats: CacheStats } | { kind: "bypass"; stats: BypassStats };
@@ -26,7 +27,7 @@ export interface GeneralStats {
 	links: readonly LinkStats[];
 	network: NetworkStats;
 	/** Adds a block of our own at the end. */
-	peers?: readonly PeerStats[];
+	cluster?: ClusterStats;
 }
 
 /** `-s`, `-s ct`; with the expectation caches `-s expect`. */
@@ -38,7 +39,7 @@ export function renderGeneral(stats: GeneralStats): string {
 		`traffic processed:\n${wide(traffic.bytes)} Bytes      ${wide(traffic.packets)} Pckts\n\n`,
 		renderActiveLink(stats.links),
 		`message tracking:\n${wide(network.malformed)} Malformed msgs ${wide(network.lost)} Lost msgs\n\n`,
-		stats.peers ? renderPeers(stats.peers) : "",
+		stats.cluster ? renderCluster(stats.cluster) : "",
 	].join("");
 }
 
@@ -46,7 +47,7 @@ export function renderGeneral(stats: GeneralStats): string {
 export function renderNetwork(
 	network: NetworkStats,
 	links: readonly LinkStats[],
-	peers?: readonly PeerStats[],
+	cluster?: ClusterStats,
 ): string {
 	const row = (label: string, tabs: string, count: number) => `\t\t${label}:${tabs}${wide(count)}\n`;
 	return [
@@ -65,7 +66,7 @@ export function renderNetwork(
 		row("Packets before", "\t\t", network.before),
 		"\n",
 		renderActiveLink(links),
-		peers ? renderPeers(peers) : "",
+		cluster ? renderCluster(cluster) : "",
 	].join("");
 }
 
@@ -133,18 +134,6 @@ export function renderResendQueue(entries: readonly ResendEntry[]): string {
 /** `-s process`: nothing when there is no child. */
 export function renderProcesses(processes: readonly ProcessStats[]): string {
 	return processes.map((process) => `PID=${process.pid} type=${process.type}\n`).join("");
-}
-
-/** The block of our own that `-s` and `-s network` end with: one line per peer. */
-function renderPeers(peers: readonly PeerStats[]): string {
-	const lines = peers.map((peer) => {
-		const age = peer.rxAgeMs === undefined ? "never" : `${peer.rxAgeMs}ms`;
-		return (
-			`node=${peer.node} address=${peer.address} state=${peer.state} dirty=${peer.dirty} ` +
-			`in-flight=${peer.inFlight} rx-age=${age} held=${peer.held}\n`
-		);
-	});
-	return `peers:\n${lines.join("")}\n`;
 }
 
 const narrow = (count: number): string => String(count).padStart(12);

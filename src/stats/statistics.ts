@@ -9,8 +9,8 @@ import type { EventCounters } from "../netlink/event-listener.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
 import { IN_FLIGHT_MAX } from "../sync/in-flight.ts";
 import type { Clock } from "../system/clock.ts";
-import { cacheStats, linkStats, networkStats, peerStats, runtimeStats } from "./collect.ts";
-import { makeQueueStats, makeTrafficStats } from "./counters.ts";
+import { cacheStats, linkStats, networkStats, nodeStats, peerStats, runtimeStats } from "./collect.ts";
+import { type ClusterStats, makeQueueStats, makeTrafficStats } from "./counters.ts";
 import {
 	renderCaches,
 	renderGeneral,
@@ -49,7 +49,7 @@ export class Statistics {
 
 	/** The text for a statistics opcode; undefined for any other number. */
 	render(op: number, control: ControlCounters): string | undefined {
-		const { ftfw, channel, clock } = this.#from;
+		const { ftfw, channel } = this.#from;
 		const links = [linkStats(channel)];
 		switch (op) {
 			case Opcode.stats:
@@ -57,9 +57,7 @@ export class Statistics {
 			case Opcode.statsExpect:
 				return this.#general(EXPECTATION);
 			case Opcode.statsNetwork:
-				return (
-					renderNetwork(networkStats(ftfw, channel), links, peerStats(ftfw, clock.now())) + this.#security()
-				);
+				return renderNetwork(networkStats(ftfw, channel), links, this.#cluster()) + this.#security();
 			case Opcode.statsCache:
 				return renderCaches(...this.#sides(CONNTRACK));
 			case Opcode.statsRuntime:
@@ -86,7 +84,7 @@ export class Statistics {
 	}
 
 	#general(kind: Kind): string {
-		const { ftfw, channel, clock } = this.#from;
+		const { ftfw, channel } = this.#from;
 		const [internal, external] = this.#sides(kind);
 		const text = renderGeneral({
 			internal,
@@ -94,9 +92,14 @@ export class Statistics {
 			traffic: makeTrafficStats(),
 			links: [linkStats(channel)],
 			network: networkStats(ftfw, channel),
-			peers: peerStats(ftfw, clock.now()),
+			cluster: this.#cluster(),
 		});
 		return text + this.#security();
+	}
+
+	#cluster(): ClusterStats {
+		const { ftfw, clock } = this.#from;
+		return { node: nodeStats(ftfw), peers: peerStats(ftfw, clock.now()) };
 	}
 
 	/** A block of our own, like the peers'. */

@@ -5,6 +5,10 @@ import type { Peer } from "./peer.ts";
 
 /** Slots looked at per call when unconfirmed entries are swept: well below a millisecond. */
 const SWEEP_SLOTS = 8192;
+/** A node that restarts and confirms less than this share of what it had has lost its kernel's table. */
+const LOST_SHARE = 1 / 16;
+/** How long the only copy of a lost table is kept, milliseconds. */
+const HOLD_FOR = 120_000;
 
 export function beginReceipt(peer: Peer, id: number): void {
 	// a repeated BEGIN, or one of a bulk that is over
@@ -12,19 +16,28 @@ export function beginReceipt(peer: Peer, id: number): void {
 	peer.bulkReceiving = id;
 	peer.sweepAt[0] = peer.sweepAt[1] = -1;
 	for (const external of peer.external) external.beginGeneration();
+	peer.equality.reset();
 }
 
 /** @returns whether it ends the bulk that is being received */
-export function endReceipt(peer: Peer, id: number): boolean {
+export function endReceipt(peer: Peer, id: number, now: number): boolean {
 	if (id !== peer.bulkReceiving) return false;
+	const isFirst = peer.bulkReceived === 0;
 	peer.bulkReceiving = 0;
 	peer.bulkReceived = id;
-	peer.sweepAt[0] = peer.sweepAt[1] = 0;
+	const held = peer.external[0].store.live + peer.external[1].store.live;
+	const confirmed = peer.external[0].confirmed + peer.external[1].confirmed;
+	if (isFirst && held > 0 && confirmed < held * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
+	if (now >= peer.heldUntil) peer.sweepAt[0] = peer.sweepAt[1] = 0;
 	return true;
 }
 
 /** Drops unconfirmed entries after an END, some slots at a time. */
-export function sweepReceipt(peer: Peer): void {
+export function sweepReceipt(peer: Peer, now: number): void {
+	if (now >= peer.heldUntil && peer.heldUntil > 0) {
+		peer.heldUntil = Number.NEGATIVE_INFINITY;
+		if (peer.bulkReceiving === 0) peer.sweepAt[0] = peer.sweepAt[1] = 0;
+	}
 	for (const kind of KINDS) {
 		const at = peer.sweepAt[kind];
 		if (at >= 0) peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS);

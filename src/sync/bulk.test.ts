@@ -7,11 +7,12 @@ import { Bulk } from "./bulk.ts";
 import { DirtySet, keyOf, kindOf, slotOf } from "./dirty-set.ts";
 import { InFlight } from "./in-flight.ts";
 import { Control, Peer } from "./peer.ts";
+import { PeerEquality } from "./peer-equality.ts";
 import { recordOf, type SimulatedNode, Simulation } from "./simulation.ts";
 import { newSyncCounters } from "./sync-counters.ts";
 
 const newPeer = (node: number): Peer =>
-	new Peer(node, node, [] as unknown as Peer["external"], new Uint8Array(16));
+	new Peer(node, node, [] as unknown as Peer["external"], new PeerEquality(), new Uint8Array(16));
 
 function expectationOf(key: number): Int32Array {
 	const record = newExpectationRecord();

@@ -67,7 +67,8 @@ test("every record of a datagram comes out, in its order", () => {
 			assert.equal(datagram.stateCount, parts.length);
 			parts.forEach((part, i) => {
 				const { record, ...rest } = datagram.states[i]!;
-				assert.deepEqual(rest, { kind: part.kind, isSet: part.isSet, version: part.version });
+				const op = part.isSet ? "set" : "delete";
+				assert.deepEqual(rest, { kind: part.kind, op, version: part.version, node: 0, detail: 0 });
 				if (part.isSet) assert.deepEqual(record, part.record);
 			});
 		}),
@@ -88,9 +89,10 @@ test("acknowledgements and control records come out beside the others", () => {
 	const [{ bitmapAt, bitmapLength, ...ack }] = datagram.acks as [(typeof datagram.acks)[0]];
 	assert.deepEqual(ack, { node: 5, epochTag: 0xfe000001, highest: 2 ** 40, credit: 900 });
 	assert.deepEqual(writer.bytes.slice(bitmapAt, bitmapAt + bitmapLength), bitmap);
-	assert.deepEqual(datagram.controls, [
-		{ type: RecordType.bulkBegin, node: 7, id: 8 },
-		{ type: RecordType.resync, node: 9, id: 0xffffffff },
+	assert.deepEqual(datagram.others, [
+		{ type: RecordType.bulkBegin, numbers: [7, 8], at: -1 },
+		{ type: RecordType.resync, numbers: [9, 0xffffffff], at: -1 },
+		{ type: RecordType.alive, numbers: [], at: -1 },
 	]);
 	assert.equal(datagram.stateCount, 1);
 });
@@ -103,12 +105,12 @@ test("an empty datagram is none of the faults, and nothing of the datagram befor
 	writeControl(writer, RecordType.bulkEnd, 1, 1);
 	assert.equal(datagram.decode(writer.bytes, 0, writer.at), undefined);
 	assert.equal(datagram.decode(writer.bytes, 0, 0), undefined);
-	assert.deepEqual([datagram.stateCount, datagram.acks, datagram.controls], [0, [], []]);
+	assert.deepEqual([datagram.stateCount, datagram.acks, datagram.others], [0, [], []]);
 });
 
 /** Something that no datagram may contain, and the fault that it is. */
 const FAULTS: readonly (readonly [name: string, write: (w: MsgpackWriter) => void, fault: string])[] = [
-	["a record of an unknown type", (w) => hex(w, "9163"), "type"],
+	["a record of an unknown type", (w) => hex(w, "913f"), "type"],
 	["a HELLO among other records", (w) => hex(w, "9101"), "type"],
 	["a number where a record should be", (w) => hex(w, "0500"), "malformed"],
 	["a map", (w) => hex(w, "8100c0"), "malformed"],

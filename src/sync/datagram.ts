@@ -10,12 +10,19 @@ import { RecordDecoder } from "./wire/decode.ts";
 import { MsgpackReader } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
 
-/** A conntrack or expectation that the sender has (`isSet`) or has no more. */
+/** What a record says of an entry. */
+export type StateOp = "set" | "delete" | "withdraw" | "claim" | "verdict" | "return";
+
+/** A record about one entry. */
 export interface StateRecord {
 	kind: Kind;
-	isSet: boolean;
+	op: StateOp;
 	version: number;
 	record: Int32Array;
+	/** Whom a claim or a verdict is for. */
+	node: number;
+	/** Of a claim the hash of the state, of a verdict what is wrong. */
+	detail: number;
 }
 
 /** An acknowledgement; the bitmap is a view into the receive buffer. */
@@ -28,23 +35,55 @@ export interface Ack {
 	bitmapLength: number;
 }
 
-/** BULK BEGIN, BULK END or RESYNC, for one node. */
-export interface ControlRecord {
+/** A record of numbers, the last one perhaps bytes in the receive buffer. */
+export interface OtherRecord {
 	type: number;
-	node: number;
-	id: number;
+	numbers: readonly number[];
+	/** Offset of the bytes, -1 if the type has none. */
+	at: number;
 }
 
-/** Acknowledgements and control records of one datagram: one for each of sixteen peers, and some to spare. */
+type Shape = { readonly numbers: number; readonly bytes: number };
+/** Numbers behind the type, and the length of the `bin` behind those. */
+const SHAPES: ReadonlyMap<number, Shape> = new Map<number, Shape>([
+	[RecordType.bulkBegin, { numbers: 2, bytes: 0 }],
+	[RecordType.bulkEnd, { numbers: 2, bytes: 0 }],
+	[RecordType.resync, { numbers: 2, bytes: 0 }],
+	[RecordType.alive, { numbers: 0, bytes: 0 }],
+	[RecordType.digest, { numbers: 1, bytes: 128 }],
+	[RecordType.query, { numbers: 1, bytes: 128 }],
+	[RecordType.report, { numbers: 6, bytes: 0 }],
+	[RecordType.verify, { numbers: 1, bytes: 0 }],
+	[RecordType.fetch, { numbers: 3, bytes: 0 }],
+	[RecordType.fetched, { numbers: 5, bytes: 0 }],
+]);
+
+/** Per record type: of which kind it speaks, and what it says. */
+const STATES: ReadonlyMap<number, readonly [Kind, StateOp]> = new Map<number, readonly [Kind, StateOp]>([
+	[RecordType.conntrackSet, [CONNTRACK, "set"]],
+	[RecordType.conntrackDelete, [CONNTRACK, "delete"]],
+	[RecordType.conntrackWithdraw, [CONNTRACK, "withdraw"]],
+	[RecordType.conntrackClaim, [CONNTRACK, "claim"]],
+	[RecordType.conntrackVerdict, [CONNTRACK, "verdict"]],
+	[RecordType.conntrackReturn, [CONNTRACK, "return"]],
+	[RecordType.expectationSet, [EXPECTATION, "set"]],
+	[RecordType.expectationDelete, [EXPECTATION, "delete"]],
+	[RecordType.expectationWithdraw, [EXPECTATION, "withdraw"]],
+	[RecordType.expectationClaim, [EXPECTATION, "claim"]],
+	[RecordType.expectationVerdict, [EXPECTATION, "verdict"]],
+	[RecordType.expectationReturn, [EXPECTATION, "return"]],
+]);
+
+/** Acknowledgements, and records of numbers, of one datagram: one for each of sixteen peers, and some to spare. */
 const OTHERS_MAX = 64;
-const NODE_MAX = 0xffffffff;
+const WORD_MAX = 0xffffffff;
 
 export class Datagram {
 	/** The first `stateCount` are those of this datagram. */
 	readonly states: readonly StateRecord[];
 	stateCount = 0;
 	acks: Ack[] = [];
-	controls: ControlRecord[] = [];
+	others: OtherRecord[] = [];
 	readonly reader = new MsgpackReader();
 	readonly #decoder: RecordDecoder;
 	readonly #records: { conntrack: Int32Array; expectation: Int32Array }[] = [];
@@ -54,7 +93,7 @@ export class Datagram {
 		this.states = Array.from({ length: RECORDS_MAX }, () => {
 			const record = { conntrack: newConntrackRecord(), expectation: newExpectationRecord() };
 			this.#records.push(record);
-			return { kind: CONNTRACK, isSet: true, version: 0, record: record.conntrack };
+			return { kind: CONNTRACK, op: "set", version: 0, record: record.conntrack, node: 0, detail: 0 };
 		});
 	}
 
@@ -63,61 +102,67 @@ export class Datagram {
 		const { reader } = this;
 		this.stateCount = 0;
 		this.acks = [];
-		this.controls = [];
+		this.others = [];
 		reader.reset(bytes, start, end);
 		while (reader.at < end) {
 			const elements = reader.array();
 			const type = reader.uint(0xff);
 			if (reader.failed) break;
-			switch (type) {
-				case RecordType.conntrackSet:
-				case RecordType.conntrackDelete:
-				case RecordType.expectationSet:
-				case RecordType.expectationDelete:
-					if (this.stateCount === RECORDS_MAX) return "payload";
-					this.#state(type, elements);
-					break;
-				case RecordType.ack:
-					if (elements !== 6 || this.acks.length === OTHERS_MAX) return "payload";
-					this.#ack();
-					break;
-				case RecordType.bulkBegin:
-				case RecordType.bulkEnd:
-				case RecordType.resync:
-					if (elements !== 3 || this.controls.length === OTHERS_MAX) return "payload";
-					this.controls.push({ type, node: reader.uint(NODE_MAX), id: reader.uint(NODE_MAX) });
-					break;
-				case RecordType.alive:
-					if (elements !== 1) return "payload";
-					break;
-				default:
-					return "type";
-			}
+			const state = STATES.get(type);
+			const shape = SHAPES.get(type);
+			if (state) {
+				if (this.stateCount === RECORDS_MAX) return "payload";
+				this.#state(state, elements);
+			} else if (type === RecordType.ack) {
+				if (elements !== 6 || this.acks.length === OTHERS_MAX) return "payload";
+				this.#ack();
+			} else if (shape) {
+				if (this.others.length === OTHERS_MAX) return "payload";
+				this.#other(type, elements, shape);
+			} else if (type >= RecordType.firstOptional) reader.skip(elements - 1);
+			else return "type";
 			if (reader.failed) break;
 		}
 		if (!reader.failed) return undefined;
 		return reader.at >= end ? "truncated" : "payload";
 	}
 
-	#state(type: number, elements: number): void {
+	#state([kind, op]: readonly [Kind, StateOp], elements: number): void {
 		const state = this.states[this.stateCount]!;
 		const records = this.#records[this.stateCount++]!;
-		state.kind =
-			type === RecordType.conntrackSet || type === RecordType.conntrackDelete ? CONNTRACK : EXPECTATION;
-		state.isSet = type === RecordType.conntrackSet || type === RecordType.expectationSet;
-		state.record = state.kind === CONNTRACK ? records.conntrack : records.expectation;
-		if (type === RecordType.conntrackSet) this.#decoder.conntrackSet(elements, state.record);
-		else if (type === RecordType.conntrackDelete) this.#decoder.conntrackDelete(elements, state.record);
-		else if (type === RecordType.expectationSet) this.#decoder.expectationSet(elements, state.record);
-		else this.#decoder.expectationDelete(elements, state.record);
+		state.kind = kind;
+		state.op = op;
+		state.record = kind === CONNTRACK ? records.conntrack : records.expectation;
+		if (op === "set" || op === "return") {
+			if (kind === CONNTRACK) this.#decoder.conntrackSet(elements, state.record);
+			else this.#decoder.expectationSet(elements, state.record);
+		} else {
+			const more = op === "claim" || op === "verdict" ? 2 : 0;
+			if (kind === CONNTRACK) this.#decoder.conntrackNamed(elements - more, state.record);
+			else this.#decoder.expectationNamed(elements - more, state.record);
+			state.node = more > 0 ? this.reader.uint(WORD_MAX) : 0;
+			state.detail = more > 0 ? this.reader.uint(WORD_MAX) : 0;
+		}
 		state.version = this.#decoder.version;
+	}
+
+	#other(type: number, elements: number, shape: Shape): void {
+		const { reader } = this;
+		const hasBytes = shape.bytes > 0;
+		if (elements !== 1 + shape.numbers + (hasBytes ? 1 : 0)) {
+			reader.fail();
+			return;
+		}
+		const numbers: number[] = [];
+		for (let i = 0; i < shape.numbers; i++) numbers.push(reader.uint(WORD_MAX));
+		this.others.push({ type, numbers, at: hasBytes ? reader.bin(shape.bytes) : -1 });
 	}
 
 	#ack(): void {
 		const { reader } = this;
 		const ack: Ack = {
-			node: reader.uint(NODE_MAX),
-			epochTag: reader.uint(NODE_MAX),
+			node: reader.uint(WORD_MAX),
+			epochTag: reader.uint(WORD_MAX),
 			highest: reader.uint(Number.MAX_SAFE_INTEGER),
 			credit: reader.uint(0xffff),
 			bitmapAt: reader.binUpTo(BITMAP_SIZE),

@@ -103,7 +103,7 @@ test("a recorded session changes nothing when it is replayed after a restart of 
 		const receive = node.ftfw.receive.bind(node.ftfw);
 		node.ftfw.receive = (bytes, start, end, now) => {
 			recorded.push({ to: i, bytes: bytes.slice(start, end) });
-			receive(bytes, start, end, now);
+			return receive(bytes, start, end, now);
 		};
 	}
 	for (let key = 0; key < 500; key++) sim.set(sim.nodes[0]!, key, 1);

@@ -1,26 +1,27 @@
 // Mode FTFW: latest-state replication. The protocol core of one node: no sockets, no timers, no clock, no
 // randomness; datagrams and milliseconds come in, datagrams go out through the sink, the caches change in place.
+//
+//   contacts   who is there, and hears whom          bulk, outgoing   my entries to the peers
+//   equality   do all hold the same?                 return-snapshot  a rebooted node gets its entries back
 import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import { ExpectationLayout } from "../cache/expectation-layout.ts";
 import { ExternalCache } from "../cache/external-cache.ts";
-import type { InternalCaches } from "../cache/internal-cache.ts";
 import { RecordStore } from "../cache/record-store.ts";
-import type { NameTable } from "../conntrack/names.ts";
-import { formatNode } from "../conntrack/node-id.ts";
+import type { VersionDigest } from "../cache/version-digest.ts";
+import { KINDS } from "../conntrack/kind.ts";
 import { ACK_MAX, acknowledges, writeAck } from "./acknowledgement.ts";
 import { beginReceipt, endReceipt, sweepReceipt } from "./bulk-receipt.ts";
-import { type Ack, type ControlRecord, Datagram } from "./datagram.ts";
-import {
-	CHALLENGE_SIZE,
-	epochTagOf,
-	PROTOCOL_VERSION,
-	readHello,
-	sameBytes,
-	writeHello,
-} from "./handshake.ts";
+import { Contacts } from "./contacts.ts";
+import { type Ack, Datagram, type OtherRecord, type StateRecord } from "./datagram.ts";
+import { type Difference, Equality, VERDICT } from "./equality.ts";
+import type { FtfwOptions } from "./ftfw-options.ts";
+import { epochTagOf, readHello } from "./handshake.ts";
 import { Outgoing } from "./outgoing.ts";
-import { Control, PEERS_MAX, Peer } from "./peer.ts";
+import { supersede, unsupersede } from "./ownership.ts";
+import { Control, Peer } from "./peer.ts";
+import { PeerEquality } from "./peer-equality.ts";
 import { RateLimit } from "./rate-limit.ts";
+import { ReturnSnapshot } from "./return-snapshot.ts";
 import {
 	FRAME_REJECT,
 	newSyncCounters,
@@ -31,68 +32,31 @@ import {
 import { FLAG_ACK, FLAG_HELLO, Frame, HEADER_SIZE } from "./wire/frame.ts";
 import type { MsgpackWriter } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
-import type { Seal } from "./wire/seal.ts";
 
-// Specification constants (docs/protocol.md), milliseconds.
-/** A node that has nothing else to say says ALIVE this often. */
+export { type Difference, VERDICT };
+
+/** A node that has nothing else to say says ALIVE this often, milliseconds. */
 const ALIVE_EVERY = 1000;
-/** A peer that has not been heard for this long is down. */
-const DOWN_AFTER = 3500;
-/** A peer that acknowledges nothing for this long leaves the set that others share. */
-const LAGGARD_AFTER = 300;
-/** HELLO while some peer is not up; else now and then, so that nodes which missed each other meet; and in answer. */
-const HELLO_EVERY = 500;
-const HELLO_ALWAYS_EVERY = 3000;
-const HELLO_ANSWER_EVERY = 20;
 /** HELLOs of unknown epochs that are looked into: each costs a key derivation, and anybody can send them. */
 const STRANGERS_PER_SECOND = 200;
-
-// Tuning constants.
 /** Datagrams that are acknowledged together, and the longest that one waits for it, milliseconds. */
 const ACK_EVERY = 8;
 const ACK_WITHIN = 2;
-
-export interface FtfwOptions {
-	/** This node's id, unique in the cluster. */
-	node: number;
-	/** EPOCH_SIZE random bytes, drawn for this start of the daemon and no other. */
-	epoch: Uint8Array;
-	internal: InternalCaches;
-	names: NameTable;
-	/** Seed of the key hash of the external caches. */
-	hashSeed: number;
-	/** Entries that one peer may have here, of each kind. */
-	externalLimit: number;
-	/** Bytes of a datagram, the seal included. */
-	datagramMax: number;
-	/** Datagrams that the receive buffer takes in. */
-	credit: number;
-	seal: Seal;
-	/** Takes the sealed datagram in bytes [0, end), and copies what it keeps. */
-	sink: (bytes: Uint8Array, end: number) => void;
-	/** Random bytes: from the system, or from a test's seed. */
-	entropy: (size: number) => Uint8Array;
-	/** Something that an operator would want to know. */
-	notice: (text: string) => void;
-	/** A datagram was thrown away and counted: worth a log line, not one each. */
-	rejected: (reason: Reject) => void;
-}
 
 export class Ftfw {
 	readonly node: number;
 	readonly counters: SyncCounters = newSyncCounters();
 	readonly outgoing: Outgoing;
-	/** In the order in which they were first heard. Bounded: PEERS_MAX. */
-	readonly peers: Peer[] = [];
-	/** A peer's external caches were made. */
-	onPeer: (peer: Peer) => void = () => {};
+	readonly contacts: Contacts;
+	readonly equality: Equality;
+	readonly returned: ReturnSnapshot;
+	/** External caches were made. */
+	onCaches: (caches: readonly [ExternalCache, ExternalCache]) => void = () => {};
 	readonly epoch: Uint8Array;
 	readonly #epochTag: number;
 	readonly #options: FtfwOptions;
 	readonly #frame = new Frame();
 	readonly #datagram: Datagram;
-	#helloAt = Number.NEGATIVE_INFINITY;
-	#helloWanted = false;
 	readonly #strangers = new RateLimit(STRANGERS_PER_SECOND);
 
 	constructor(options: FtfwOptions) {
@@ -101,73 +65,117 @@ export class Ftfw {
 		this.epoch = options.epoch;
 		this.#epochTag = epochTagOf(this.epoch);
 		this.#datagram = new Datagram(options.names);
-		const { conntracks, expectations } = options.internal;
+		const { node, epoch, names, credit, entropy, notice } = options;
+		const { counters } = this;
+		const { conntracks, expectations, versions } = options.internal;
+		const internal = [conntracks, expectations] as const;
+		const datagramMax = options.datagramMax - options.seal.overhead;
 		this.outgoing = new Outgoing({
-			node: options.node,
+			node,
 			epochTag: this.#epochTag,
-			caches: [conntracks, expectations],
-			names: options.names,
-			datagramMax: options.datagramMax - options.seal.overhead,
-			counters: this.counters,
+			caches: internal,
+			names,
+			datagramMax,
+			counters,
 			sink: (bytes, body, end, sequence) => {
 				options.sink(bytes, options.seal.seal(bytes, body, end, sequence));
 			},
 			writeAcks: (writer, now) => this.#writeAcks(writer, now),
 		});
-		conntracks.listener = this.outgoing.listener(0);
-		expectations.listener = this.outgoing.listener(1);
+		const { outgoing } = this;
+		for (const kind of KINDS) internal[kind].listener = outgoing.listener(kind);
+		this.contacts = new Contacts({
+			node,
+			epoch,
+			datagramMax,
+			credit,
+			outgoing,
+			counters,
+			newPeer: (id, index, challenge) => this.#newPeer(id, index, challenge),
+			policy: options.policy ?? 0,
+			keys: options.keys ?? (() => []),
+			entropy,
+			notice,
+			hearingChanged: (peer, now) => this.#hearingChanged(peer, now),
+			termChanged: (peer) => unsupersede(peer),
+		});
+		this.equality = new Equality({
+			node,
+			internal,
+			digest: versions.digest,
+			highestVersion: () => versions.value,
+			names,
+			datagramMax,
+			outgoing,
+			suspected: options.suspected ?? (() => {}),
+			differs: options.differs ?? (() => {}),
+		});
+		this.returned = new ReturnSnapshot(
+			{
+				node,
+				names,
+				datagramMax,
+				outgoing,
+				newCaches: () => this.#newCaches(),
+				notice,
+			},
+			[conntracks.store.layout.recordWords, expectations.store.layout.recordWords],
+		);
 	}
 
-	/** Something came over the dedicated link, in bytes [start, end). `now` in milliseconds, as everywhere here. */
-	receive(bytes: Uint8Array, start: number, end: number, now: number): void {
+	get peers(): readonly Peer[] {
+		return this.contacts.peers;
+	}
+
+	/** Live entries of both kinds that are mine. */
+	get entries(): number {
+		const { conntracks, expectations } = this.#options.internal;
+		return conntracks.store.live + expectations.store.live;
+	}
+
+	/**
+	 * Something came over the dedicated link, in bytes [start, end). `now` in milliseconds, as everywhere here.
+	 *
+	 * @returns whether it came from a node that has shaken hands, and was good
+	 */
+	receive(bytes: Uint8Array, start: number, end: number, now: number): boolean {
 		const { counters } = this;
 		counters.received++;
 		const frame = this.#frame;
 		const fault = frame.parse(bytes, start, end);
-		if (fault) {
-			this.#reject(FRAME_REJECT[fault]);
-			return;
-		}
-		if (frame.sender === this.node) {
-			this.#reject("ownNode");
-			return;
-		}
-		const peer = this.peers.find((candidate) => candidate.node === frame.sender);
+		if (fault) return this.#reject(FRAME_REJECT[fault]);
+		if (frame.sender === this.node) return this.#reject("ownNode");
+		const peer = this.contacts.find(frame.sender);
 		const isKnownEpoch = peer?.epoch !== undefined && peer.epochTag === frame.epochTag;
 		if (isKnownEpoch && !peer.window.isFresh(frame.sequence)) {
 			counters.replayed++;
-			return;
+			return false;
 		}
 		const isHello = (frame.flags & FLAG_HELLO) !== 0;
 		if (!isHello && !isKnownEpoch) {
 			// not answered: whoever is not heard says HELLO by itself
 			counters.unknownEpoch++;
-			return;
+			return false;
 		}
 		if (isHello && !isKnownEpoch && !(peer?.greetings ?? this.#strangers).take(now)) {
-			this.#reject("helloFlood");
-			return;
+			return this.#reject("helloFlood");
 		}
 		const epoch = isHello ? bytes.slice(start + HEADER_SIZE, frame.body) : peer!.epoch!;
 		const stop = this.#options.seal.unseal(frame, epoch, bytes, start, end);
-		if (stop < 0) this.#reject("badSeal");
-		else if (isHello) this.#hello(peer, epoch, bytes, stop, now);
-		else this.#data(peer!, bytes, stop, now);
+		if (stop < 0) return this.#reject("badSeal");
+		if (isKnownEpoch) peer.keyId = frame.keyId;
+		return isHello ? this.#hello(epoch, bytes, stop, now) : this.#data(peer!, bytes, stop, now);
 	}
 
 	/** What has to be done without anything happening: call it every few milliseconds while `isBusy`, else often. */
 	tick(now: number): void {
-		for (const peer of this.peers) {
-			if (peer.isUp && now - peer.heardAt > DOWN_AFTER) this.#down(peer);
-			else if (this.#holdsUpOthers(peer, now)) this.#setHears(peer, false, now);
-			sweepReceipt(peer);
-		}
+		for (const peer of this.peers) sweepReceipt(peer, now);
 		this.outgoing.expire(now);
+		this.equality.tick(this.peers, now);
+		this.returned.tick(now);
 		this.pump(now);
 		if (this.peers.some((peer) => peer.ackOwed > 0 && now - peer.ackSince >= ACK_WITHIN)) this.#sendAcks(now);
-		const isAlone = this.peers.length === 0 || this.peers.some((peer) => !peer.isUp || !peer.hears);
-		const every = this.#helloWanted ? HELLO_ANSWER_EVERY : isAlone ? HELLO_EVERY : HELLO_ALWAYS_EVERY;
-		if (now - this.#helloAt >= every) this.#sendHello(now);
+		this.contacts.tick(now);
 		if (now - this.outgoing.sentAt >= ALIVE_EVERY) {
 			const writer = this.outgoing.begin();
 			this.#writeAcks(writer, now);
@@ -182,11 +190,14 @@ export class Ftfw {
 		this.outgoing.pump(now);
 	}
 
-	get isBusy(): boolean {
+	isBusy(now: number): boolean {
 		return (
-			this.#helloWanted ||
+			this.contacts.isHelloWanted ||
 			this.outgoing.isBusy ||
-			this.peers.some((peer) => peer.ackOwed > 0 || peer.sweepAt[0] >= 0 || peer.sweepAt[1] >= 0)
+			this.equality.isBusy ||
+			this.equality.isFast(now) ||
+			this.returned.isBusy ||
+			this.peers.some((peer) => peer.ackOwed > 0 || peer.isSweeping)
 		);
 	}
 
@@ -205,106 +216,101 @@ export class Ftfw {
 		this.pump(now);
 	}
 
-	#hello(known: Peer | undefined, epoch: Uint8Array, bytes: Uint8Array, stop: number, now: number): void {
+	/** Has this peer compare what it holds of mine, as I do with what I hold of its. */
+	verify(peer: Peer, now: number): void {
+		this.equality.verify(peer, now);
+		const writer = this.outgoing.begin();
+		writer.array(2);
+		writer.uint(RecordType.verify);
+		writer.uint(peer.node);
+		this.outgoing.end(0, now);
+	}
+
+	#hello(epoch: Uint8Array, bytes: Uint8Array, stop: number, now: number): boolean {
 		const hello = readHello(bytes, this.#frame.body, stop, this.node);
-		if (!hello || epochTagOf(epoch) !== this.#frame.epochTag) {
-			this.#reject("badPayload");
-			return;
-		}
-		if (hello.version !== PROTOCOL_VERSION) {
-			this.#reject("badVersion");
-			return;
-		}
-		const peer = known ?? this.#meet(this.#frame.sender);
-		if (!peer) {
-			this.#reject("tooManyPeers");
-			return;
-		}
-		const isAdopted = peer.epoch !== undefined && sameBytes(peer.epoch, epoch);
-		const hasEchoed = hello.forMe !== undefined && sameBytes(hello.forMe.echo, peer.challenge);
-		if (!isAdopted && !hasEchoed) {
-			if (hello.forMe) peer.theirChallenge = hello.forMe.challenge;
-			this.#wantHello(now);
-			return;
-		}
-		if (!isAdopted) this.#adopt(peer, epoch, now);
-		this.#heard(peer, now);
-		// one that was overtaken by a later HELLO describes what is over
-		if (this.#frame.sequence < peer.helloSequence) return;
-		peer.helloSequence = this.#frame.sequence;
-		peer.credit = Math.max(1, hello.credit);
-		if (hello.forMe) peer.theirChallenge = hello.forMe.challenge;
-		const hears = hello.forMe?.adoptedTag === this.#epochTag;
-		this.#setHears(peer, hears, now);
-		if (!hears || !hello.forMe?.isHeard) this.#wantHello(now);
+		if (!hello || epochTagOf(epoch) !== this.#frame.epochTag) return this.#reject("badPayload");
+		const fault = this.contacts.greeted(hello, epoch, this.#frame, now);
+		if (fault) return this.#reject(fault);
+		const peer = this.contacts.find(this.#frame.sender);
+		if (peer?.epochTag !== this.#frame.epochTag) return false;
+		if (peer.offered > 0) this.returned.offered(peer, now);
+		return true;
 	}
 
-	#adopt(peer: Peer, epoch: Uint8Array, now: number): void {
-		const isRestart = peer.epoch !== undefined;
-		peer.epoch = epoch;
-		peer.epochTag = epochTagOf(epoch);
-		peer.window.reset(this.#frame.sequence - 1);
-		peer.challenge = this.#options.entropy(CHALLENGE_SIZE);
-		peer.helloSequence = 0;
-		peer.bulkReceiving = 0;
-		peer.bulkReceived = 0;
-		peer.resyncServed = 0;
-		peer.sweepAt[0] = peer.sweepAt[1] = -1;
-		peer.ackOwed = 0;
-		for (const external of peer.external) external.beginEpoch();
-		// whoever has restarted knows nothing of what I sent
-		this.#setHears(peer, false, now);
-		if (isRestart) this.#options.notice(`node ${formatNode(peer.node)} has restarted`);
-	}
-
-	#setHears(peer: Peer, hears: boolean, now: number): void {
-		if (peer.hears === hears) return;
-		peer.hears = hears;
-		this.outgoing.setPeers(this.peers);
-		if (!hears) return;
-		this.#options.notice(`node ${formatNode(peer.node)} is in contact: sending bulk update`);
-		this.outgoing.bulk.start(peer);
-		if (peer.resyncId > 0) peer.control |= Control.resync;
+	#hearingChanged(peer: Peer, now: number): void {
+		if (peer.hears) this.equality.hurry(now);
+		else this.equality.forget(peer);
 		this.pump(now);
 	}
 
-	#data(peer: Peer, bytes: Uint8Array, stop: number, now: number): void {
+	#data(peer: Peer, bytes: Uint8Array, stop: number, now: number): boolean {
 		const { counters } = this;
 		const datagram = this.#datagram;
 		const fault = datagram.decode(bytes, this.#frame.body, stop);
-		if (fault) {
-			this.#reject(PAYLOAD_REJECT[fault]);
-			return;
-		}
-		this.#heard(peer, now);
+		if (fault) return this.#reject(PAYLOAD_REJECT[fault]);
+		this.contacts.heard(peer, this.#frame, now);
 		if ((this.#frame.flags & FLAG_ACK) !== 0) {
 			if (peer.ackOwed++ === 0) peer.ackSince = now;
 		}
-		const seconds = Math.floor(now / 1000);
-		for (let i = 0; i < datagram.stateCount; i++) {
-			const { kind, isSet, record, version } = datagram.states[i]!;
-			if (isSet) peer.external[kind].set(record, version, seconds);
-			else peer.external[kind].delete(record, version, this.#frame.sequence, seconds);
-		}
+		const verdicts: [StateRecord, number][] = [];
+		for (let i = 0; i < datagram.stateCount; i++) this.#state(peer, datagram.states[i]!, verdicts, now);
 		counters.recordsReceived += datagram.stateCount;
 		for (const external of peer.external) external.collect(peer.window.low);
-		for (const control of datagram.controls) this.#control(peer, control);
+		for (const other of datagram.others) this.#other(peer, other, bytes, now);
 		for (const ack of datagram.acks) this.#acknowledged(peer, ack, bytes, now);
+		this.equality.sendVerdicts(peer, verdicts, now);
 		if (peer.ackOwed >= ACK_EVERY) this.#sendAcks(now);
+		return true;
 	}
 
-	#control(peer: Peer, control: ControlRecord): void {
-		if (control.node !== this.node) return;
-		switch (control.type) {
+	#state(peer: Peer, state: StateRecord, verdicts: [StateRecord, number][], now: number): void {
+		const { kind, op, record, version } = state;
+		const seconds = Math.floor(now / 1000);
+		const external = peer.external[kind];
+		switch (op) {
+			case "set": {
+				const slot = external.set(record, version, seconds);
+				if (slot >= 0 && this.peers.length > 1) supersede(this.peers, peer, kind, slot, record);
+				return;
+			}
+			case "delete":
+				external.delete(record, version, this.#frame.sequence, seconds);
+				return;
+			case "withdraw":
+				external.withdraw(record, version, this.#frame.sequence, seconds);
+				return;
+			case "claim": {
+				const wrong = state.node === this.node ? this.equality.judge(peer, state, now) : 0;
+				if (wrong !== 0) verdicts.push([state, wrong]);
+				return;
+			}
+			case "verdict":
+				if (state.node === this.node) this.equality.refuted(peer, state);
+				return;
+			case "return":
+			// it belongs to the FETCHED record of the datagram
+		}
+	}
+
+	#other(peer: Peer, other: OtherRecord, bytes: Uint8Array, now: number): void {
+		const [node, id = 0] = other.numbers;
+		const datagram = this.#datagram;
+		if (this.equality.other(peer, other, bytes, now)) return;
+		if (this.returned.other(peer, other, datagram.states, datagram.stateCount, now)) return;
+		if (node !== this.node) return;
+		switch (other.type) {
 			case RecordType.bulkBegin:
-				beginReceipt(peer, control.id);
+				beginReceipt(peer, id);
 				return;
 			case RecordType.bulkEnd:
-				if (endReceipt(peer, control.id)) this.counters.bulksReceived++;
+				if (!endReceipt(peer, id, now)) return;
+				this.counters.bulksReceived++;
+				this.equality.hurry(now);
+				if (peer.heldUntil > 0) this.contacts.sendHello(now);
 				return;
 			case RecordType.resync:
-				if (control.id <= peer.resyncServed) return;
-				peer.resyncServed = control.id;
+				if (id <= peer.resyncServed) return;
+				peer.resyncServed = id;
 				this.#options.notice("resync requested by other node");
 				this.#options.notice("sending bulk update");
 				this.outgoing.bulk.start(peer);
@@ -336,62 +342,26 @@ export class Ftfw {
 		this.outgoing.end(0, now);
 	}
 
-	#sendHello(now: number): void {
-		this.#helloAt = now;
-		this.#helloWanted = false;
-		const { credit } = this.#options;
-		const writer = this.outgoing.begin(FLAG_HELLO);
-		writer.bytes.set(this.epoch, HEADER_SIZE);
-		writeHello(writer, { credit, nextSequence: this.outgoing.nextSequence }, this.peers);
-		this.outgoing.end(FLAG_HELLO, now);
+	#newPeer(node: number, index: number, challenge: Uint8Array): Peer {
+		const equality = new PeerEquality();
+		const external = this.#newCaches(equality.digest);
+		return new Peer(node, index, external, equality, challenge);
 	}
 
-	/** Answers at once, or with the next tick if an answer has just gone out. */
-	#wantHello(now: number): void {
-		if (now - this.#helloAt >= HELLO_ANSWER_EVERY) this.#sendHello(now);
-		else this.#helloWanted = true;
-	}
-
-	/** The datagram counts: its number is used up, and its sender is alive. */
-	#heard(peer: Peer, now: number): void {
-		const gap = this.#frame.sequence - peer.window.highest - 1;
-		this.counters.lost += gap > 0 ? gap : gap < 0 ? -1 : 0;
-		peer.window.mark(this.#frame.sequence);
-		peer.heardAt = now;
-		peer.isUp = true;
-	}
-
-	#down(peer: Peer): void {
-		peer.isUp = false;
-		peer.hears = false;
-		peer.ackOwed = 0;
-		this.outgoing.setPeers(this.peers);
-		this.#options.notice(`node ${formatNode(peer.node)} is silent`);
-	}
-
-	/** A silent peer must not fill the window that others share: it leaves the set and gets a bulk when it is back. */
-	#holdsUpOthers(peer: Peer, now: number): boolean {
-		if (!peer.hears || now - peer.heardAt < LAGGARD_AFTER) return false;
-		if (!this.peers.some((other) => other !== peer && other.hears)) return false;
-		return this.outgoing.oldestPending(peer, now) >= LAGGARD_AFTER;
-	}
-
-	#meet(node: number): Peer | undefined {
-		if (this.peers.length === PEERS_MAX) return undefined;
-		const { hashSeed, externalLimit, entropy } = this.#options;
-		const external = [
-			new ExternalCache(new RecordStore(new ConntrackLayout(), hashSeed), externalLimit),
-			new ExternalCache(new RecordStore(new ExpectationLayout(), hashSeed, 64), externalLimit),
+	#newCaches(digest?: VersionDigest): readonly [ExternalCache, ExternalCache] {
+		const { hashSeed, externalLimit } = this.#options;
+		const caches = [
+			new ExternalCache(new RecordStore(new ConntrackLayout(), hashSeed), externalLimit, digest),
+			new ExternalCache(new RecordStore(new ExpectationLayout(), hashSeed, 64), externalLimit, digest),
 		] as const;
-		const peer = new Peer(node, this.peers.length, external, entropy(CHALLENGE_SIZE));
-		this.peers.push(peer);
-		this.onPeer(peer);
-		return peer;
+		this.onCaches(caches);
+		return caches;
 	}
 
 	/** Counts a datagram of which nothing was applied. */
-	#reject(reason: Reject): void {
+	#reject(reason: Reject): false {
 		this.counters[reason]++;
 		this.#options.rejected(reason);
+		return false;
 	}
 }

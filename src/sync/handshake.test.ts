@@ -4,75 +4,130 @@ import fc from "fast-check";
 import {
 	CHALLENGE_SIZE,
 	epochTagOf,
+	type Greeting,
 	type Hello,
+	KEYS_MAX,
 	PROTOCOL_VERSION,
+	PROTOCOL_VERSION_MIN,
 	readHello,
 	sameBytes,
 	writeHello,
 } from "./handshake.ts";
-import { PEERS_MAX, Peer } from "./peer.ts";
 import { type SimulatedNode, Simulation } from "./simulation.ts";
 import { EPOCH_SIZE, FLAG_HELLO, Frame, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
 import { PlainSeal } from "./wire/seal.ts";
 
-const noCaches = [] as unknown as Peer["external"];
 const u32s = fc.integer({ min: 0, max: 0xffffffff });
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 
-const arbitraryPeer = fc
-	.record({
+const arbitraryGreeting: fc.Arbitrary<Greeting> = fc.record(
+	{
 		node: u32s,
-		epoch: fc.option(bytes(EPOCH_SIZE), { nil: undefined }),
-		hears: fc.boolean(),
+		adoptedTag: u32s,
+		isHeard: fc.boolean(),
 		challenge: bytes(CHALLENGE_SIZE),
-		theirChallenge: fc.constantFrom(0, CHALLENGE_SIZE).chain(bytes),
-	})
-	.map(({ node, challenge, epoch, ...rest }) => {
-		const peer = new Peer(node, 0, noCaches, challenge);
-		return Object.assign(peer, rest, { epoch, epochTag: epoch ? epochTagOf(epoch) : 0 });
-	});
-const arbitraryPeers = fc.uniqueArray(arbitraryPeer, {
-	maxLength: PEERS_MAX,
-	selector: (peer) => peer.node,
-});
-const arbitraryOwn = fc.record({
-	credit: fc.nat(0xffff),
-	nextSequence: fc.maxSafeNat(),
-});
+		echo: fc.constantFrom(0, CHALLENGE_SIZE).chain(bytes),
+		offered: u32s,
+	},
+	{ noNullPrototype: true },
+);
+const arbitraryList = fc.uniqueArray(arbitraryGreeting, { maxLength: 48, selector: ({ node }) => node });
+const arbitraryOwn = fc.record(
+	{
+		credit: fc.nat(0xffff),
+		state: fc.record(
+			{
+				isPrimary: fc.boolean(),
+				term: u32s,
+				policy: u32s,
+				keys: fc.array(u32s, { maxLength: KEYS_MAX }),
+			},
+			{ noNullPrototype: true },
+		),
+	},
+	{ noNullPrototype: true },
+);
+const ROOM = 4096;
 
-function written(own: Parameters<typeof writeHello>[1], peers: readonly Peer[]): Uint8Array {
-	const writer = new MsgpackWriter(new Uint8Array(2048));
-	writeHello(writer, own, peers);
+function written(
+	own: Parameters<typeof writeHello>[1],
+	list: readonly Greeting[],
+	from = 0,
+	max = ROOM,
+): Uint8Array {
+	const writer = new MsgpackWriter(new Uint8Array(ROOM));
+	writeHello(writer, own, list, from, max);
 	return writer.bytes.slice(0, writer.at);
 }
 
 test("a HELLO says to each peer what is for it, and to others nothing", () => {
 	fc.assert(
-		fc.property(arbitraryOwn, arbitraryPeers, u32s, (own, peers, stranger) => {
-			const hello = written(own, peers);
-			for (const node of [...peers.map((peer) => peer.node), stranger]) {
-				const peer = peers.find((candidate) => candidate.node === node);
-				const expected: Hello = { version: PROTOCOL_VERSION, ...own };
-				if (peer) {
-					expected.forMe = {
-						adoptedTag: peer.isUp ? peer.epochTag : 0,
-						isHeard: peer.hears,
-						challenge: peer.challenge,
-						echo: peer.theirChallenge,
-					};
-				}
+		fc.property(arbitraryOwn, arbitraryList, u32s, (own, list, stranger) => {
+			const hello = written(own, list);
+			for (const node of [...list.map((entry) => entry.node), stranger]) {
+				const expected: Hello = {
+					versionMin: PROTOCOL_VERSION_MIN,
+					version: PROTOCOL_VERSION,
+					...own,
+					forMe: list.filter((entry) => entry.node === node),
+				};
 				assert.deepEqual(readHello(hello, 0, hello.length, node), expected);
 			}
 		}),
 	);
 });
 
+test("a list that does not fit goes round: every peer finds itself in some HELLO", () => {
+	const own = { credit: 1, state: { isPrimary: false, term: 0, policy: 0, keys: [] } };
+	const many = fc.uniqueArray(arbitraryGreeting, {
+		minLength: 21,
+		maxLength: 40,
+		selector: ({ node }) => node,
+	});
+	const list = fc.sample(many, 1)[0]!;
+	const found = new Set<number>();
+	const writer = new MsgpackWriter(new Uint8Array(ROOM));
+	for (let round = 0, from = 0; round < 10; round++) {
+		writer.at = 0;
+		from = writeHello(writer, own, list, from, 600);
+		assert.ok(writer.at <= 600);
+		for (const { node } of list) {
+			if (readHello(writer.bytes, 0, writer.at, node)!.forMe.length > 0) found.add(node);
+		}
+	}
+	assert.equal(found.size, list.length);
+});
+
+test("what a later version has put behind the known elements is passed over", () => {
+	const own = { credit: 5, state: { isPrimary: true, term: 2, policy: 3, keys: [4] } };
+	const greeting = { ...fc.sample(arbitraryGreeting, 1)[0]!, node: 7 };
+	const hello = written(own, [greeting]);
+	// [..., [[...]]] with one element more in both arrays: an array, and a bin
+	const entryAt = hello.length - written(own, [greeting]).length + written(own, []).length;
+	assert.equal(hello[0], 0x99);
+	assert.equal(hello[entryAt], 0x96);
+	const later = Uint8Array.of(
+		0x9a,
+		...hello.slice(1, entryAt),
+		0x97,
+		...hello.slice(entryAt + 1),
+		0x92,
+		1,
+		0xa1,
+		0x61,
+		0xc4,
+		1,
+		9,
+	);
+	assert.deepEqual(readHello(later, 0, later.length, 7), readHello(hello, 0, hello.length, 7));
+});
+
 test("a HELLO that is cut, or followed by anything, is none", () => {
 	fc.assert(
-		fc.property(arbitraryOwn, arbitraryPeers, fc.nat(255), (own, peers, tail) => {
-			const hello = written(own, peers);
-			const node = peers[0]?.node ?? 0;
+		fc.property(arbitraryOwn, arbitraryList, fc.nat(255), (own, list, tail) => {
+			const hello = written(own, list.slice(0, 5));
+			const node = list[0]?.node ?? 0;
 			for (let end = 0; end < hello.length; end++) {
 				assert.equal(readHello(hello, 0, end, node), undefined, `cut at ${end}`);
 			}
@@ -84,25 +139,35 @@ test("a HELLO that is cut, or followed by anything, is none", () => {
 
 test("a HELLO with any byte changed is read or refused, and never throws", () => {
 	fc.assert(
-		fc.property(arbitraryOwn, arbitraryPeers, fc.nat(2000), fc.nat(255), (own, peers, at, value) => {
-			const hello = written(own, peers);
+		fc.property(arbitraryOwn, arbitraryList, fc.nat(4000), fc.nat(255), (own, list, at, value) => {
+			const hello = written(own, list);
 			hello[at % hello.length] = value;
-			const read = readHello(hello, 0, hello.length, peers[0]?.node ?? 0);
-			assert.ok((read?.forMe?.echo.length ?? 0) <= CHALLENGE_SIZE);
+			const read = readHello(hello, 0, hello.length, list[0]?.node ?? 0);
+			for (const { echo } of read?.forMe ?? []) assert.ok(echo.length <= CHALLENGE_SIZE);
 		}),
 		{ numRuns: 500 },
 	);
 });
 
-test("a HELLO with more entries than there can be peers is refused", () => {
-	const own = { credit: 1, nextSequence: 1 };
-	const peers = Array.from(
-		{ length: PEERS_MAX + 1 },
-		(_, i) => new Peer(i + 1, 0, noCaches, new Uint8Array(CHALLENGE_SIZE)),
+test("a HELLO with more entries than there can be is refused", () => {
+	const own = { credit: 1, state: { isPrimary: false, term: 0, policy: 0, keys: [] } };
+	const entry = {
+		node: 3,
+		adoptedTag: 0,
+		isHeard: false,
+		challenge: new Uint8Array(16),
+		echo: new Uint8Array(0),
+		offered: 0,
+	};
+	const full = written(
+		own,
+		Array.from({ length: 48 }, () => entry),
 	);
-	const full = written(own, peers.slice(1));
-	assert.ok(readHello(full, 0, full.length, 3)?.forMe);
-	const tooMany = written(own, peers);
+	assert.equal(readHello(full, 0, full.length, 3)?.forMe.length, 48);
+	const one = written(own, [entry]).slice(written(own, []).length);
+	const tooMany = Uint8Array.from([...full, ...one]);
+	const countAt = full.indexOf(0xdc);
+	tooMany[countAt + 2]!++;
 	assert.equal(readHello(tooMany, 0, tooMany.length, 3), undefined);
 });
 
@@ -131,7 +196,7 @@ function record(node: SimulatedNode, recorded: Recorded[]): void {
 		frame.parse(bytes, start, end);
 		const { flags, sender, sequence } = frame;
 		recorded.push({ to: node, bytes: bytes.slice(start, end), flags, sender, sequence });
-		receive(bytes, start, end, now);
+		return receive(bytes, start, end, now);
 	};
 }
 
@@ -190,11 +255,7 @@ test("a node that has just started adopts no epoch from a recording", () => {
 		for (const datagram of old) replay(sim, datagram);
 		sim.run(600);
 	}
-	const peer = b.ftfw.peers[0]!;
-	assert.equal(peer.node, 1);
-	assert.equal(peer.epoch, undefined);
-	assert.equal(peer.isUp, false);
-	assert.equal(peer.external[0].store.count, 0);
+	assert.equal(b.ftfw.peers.length, 0, "who has not answered a challenge is no peer");
 	sim.weather.cut.clear();
 	sim.run(2000);
 	assert.deepEqual(sim.differences(), []);
@@ -208,11 +269,14 @@ test("an epoch is adopted by an echo of the challenge alone, and the challenge i
 	sim.weather.cut.add("2>1");
 	sim.run(1200);
 	// a has heard nothing of b: its HELLOs echo nothing
-	const peer = b.ftfw.peers[0]!;
-	const challenge = peer.challenge.slice();
 	assert.ok(recorded.length > 0 && recorded.every(({ flags }) => flags === FLAG_HELLO));
-	assert.equal(peer.epoch, undefined);
+	assert.equal(b.ftfw.peers.length, 0);
 	sim.weather.cut.clear();
+	sim.run(1200);
+	const peer = b.ftfw.peers[0]!;
+	assert.ok(sameBytes(peer.epoch!, a.ftfw.epoch));
+	const challenge = peer.challenge.slice();
+	sim.start(a);
 	sim.run(1200);
 	assert.ok(sameBytes(peer.epoch!, a.ftfw.epoch));
 	assert.ok(!sameBytes(peer.challenge, challenge), "the same challenge would let a recording through");
@@ -225,7 +289,7 @@ test("a HELLO that was overtaken by a later one changes nothing", () => {
 	const peer = b.ftfw.peers[0]!;
 	const hello = (sequence: number, credit: number) =>
 		sendHello(sim, b, a.ftfw.epoch, a.ftfw.epoch, sequence, (writer) =>
-			writeHello(writer, { credit, nextSequence: sequence + 1 }, a.ftfw.peers),
+			writeHello(writer, { credit, state }, greetings(b), 0, ROOM),
 		);
 	const next = a.ftfw.outgoing.nextSequence;
 	hello(next + 9, 77);
@@ -242,11 +306,25 @@ test("a HELLO whose header names another epoch is malformed", () => {
 	sim.run(1500);
 	const before = b.ftfw.counters.badPayload;
 	sendHello(sim, b, a.ftfw.epoch, new Uint8Array(16).fill(9), a.ftfw.outgoing.nextSequence + 3, (writer) =>
-		writeHello(writer, { credit: 1, nextSequence: 1 }, a.ftfw.peers),
+		writeHello(writer, { credit: 1, state }, greetings(b), 0, ROOM),
 	);
 	assert.equal(b.ftfw.counters.badPayload, before + 1);
 	assert.ok(sameBytes(b.ftfw.peers[0]!.epoch!, a.ftfw.epoch));
 });
+
+const state = { isPrimary: false, term: 0, policy: 0, keys: [] };
+
+/** What node 1 says to `to` when all is well. */
+const greetings = (to: SimulatedNode): Greeting[] => [
+	{
+		node: to.id,
+		adoptedTag: epochTagOf(to.ftfw.epoch),
+		isHeard: true,
+		challenge: new Uint8Array(CHALLENGE_SIZE),
+		echo: new Uint8Array(0),
+		offered: 0,
+	},
+];
 
 /** Has a node receive a HELLO of node 1, with the tag of one epoch in its header and another one behind it. */
 function sendHello(

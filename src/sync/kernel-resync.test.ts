@@ -110,7 +110,7 @@ test("a flush while the dump is read withdraws: the peer keeps what it has", asy
 		if (kind !== CONNTRACK) return;
 		const { conntracks, a, sim } = all;
 		conntracks.apply(recordOf(1, 7), false, 0);
-		conntracks.withdraw(conntracks.store.find(recordOf(1, 0)));
+		conntracks.withdraw(conntracks.store.find(recordOf(1, 0)), 0);
 		a.ftfw.pump(sim.now);
 		visit(recordOf(1, 7));
 	});

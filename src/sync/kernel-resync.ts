@@ -27,6 +27,8 @@ export interface ResyncOptions {
 export class KernelResync {
 	/** Dumps read to their end. */
 	count = 0;
+	/** The same, of those that nobody asked for. */
+	audits = 0;
 	/**
 	 * Something was flushed since the last resync, and its events may be among those that were lost: what the next
 	 * one misses is withdrawn, not destroyed.
@@ -40,12 +42,13 @@ export class KernelResync {
 	}
 
 	/** Reads one table, or the other, or both, one after another; a call waits for the one before. */
-	run(kinds: readonly Kind[] = KINDS): Promise<void> {
+	run(kinds: readonly Kind[] = KINDS, isAudit = false): Promise<void> {
 		const next = this.#last.then(async () => {
 			const isWithdrawal = this.withdrawals;
 			for (const kind of kinds) await this.#table(kind, isWithdrawal);
 			if (isWithdrawal && kinds.length === KINDS.length) this.withdrawals = false;
-			this.count++;
+			if (isAudit) this.audits++;
+			else this.count++;
 		});
 		this.#last = next.catch(() => {});
 		return next;

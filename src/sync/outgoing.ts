@@ -237,7 +237,7 @@ export class Outgoing {
 		const { store } = cache;
 		let peers = (this.dirty.peers(kind, slot) | others) & this.#ready;
 		if (store.state(slot) === 0) return 0;
-		// whoever cannot hold a dead entry need not hear of its end; of a withdrawn one nobody does
+		// whoever cannot hold a dead entry need not hear of its end
 		if (!store.isLive(slot)) peers &= store.peers(slot);
 		if (peers === 0) {
 			this.#release(kind, slot);
@@ -253,6 +253,7 @@ export class Outgoing {
 			record[EXP_TIMEOUT] = Math.max(0, record[EXP_TIMEOUT]! - Math.max(0, age));
 		}
 		if (store.isLive(slot)) this.#encoder.set(kind, record, version);
+		else if (store.isWithdrawn(slot)) this.#encoder.withdraw(kind, record, version);
 		else this.#encoder.delete(kind, record, version);
 		if (writer.at > this.#options.datagramMax) {
 			writer.at = start;

@@ -1,5 +1,7 @@
 // One remote node, as both halves of the protocol see it.
 import type { ExternalCache } from "../cache/external-cache.ts";
+import type { NodeState } from "./handshake.ts";
+import type { PeerEquality } from "./peer-equality.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { ReplayWindow } from "./replay-window.ts";
 
@@ -15,8 +17,16 @@ export class Peer {
 	readonly node: number;
 	/** Its bit in peer masks. */
 	readonly bit: number;
+	/** Number of the key that sealed its last datagram, 0 without keys. */
+	keyId = 0;
 	/** Its conntracks and expectations, by Kind. */
 	readonly external: readonly [ExternalCache, ExternalCache];
+	/** Whether what is held of it is what it has, and the other way round. */
+	readonly equality: PeerEquality;
+	/** The version of the protocol that both sides speak. */
+	version = 0;
+	/** What it last said of itself. */
+	state: NodeState = { isPrimary: false, term: 0, policy: 0, keys: [] };
 
 	// What I hear of it.
 	/** HELLOs of unknown epochs in its name that are looked into: strangers must not use up its chances. */
@@ -37,6 +47,10 @@ export class Peer {
 	challenge: Uint8Array;
 	/** What it wants echoed; empty before it said. */
 	theirChallenge: Uint8Array = new Uint8Array(0);
+	/** It has restarted with next to nothing: until then (milliseconds) what it had is kept for it. */
+	heldUntil = Number.NEGATIVE_INFINITY;
+	/** Entries of mine that it has kept for me. */
+	offered = 0;
 	/** Slots that the sweep after its bulk has still to look at, by Kind; -1 is none. */
 	readonly sweepAt: [number, number] = [-1, -1];
 	/** Number of the bulk that it is sending, 0 when it is complete. */
@@ -46,6 +60,7 @@ export class Peer {
 	// What it hears of me.
 	/** It has adopted my epoch: datagrams reach it. */
 	hears = false;
+
 	/** Datagrams that it can take in without loss. */
 	credit = 32;
 	bulkPhase: BulkPhase = "idle";
@@ -65,12 +80,28 @@ export class Peer {
 		node: number,
 		index: number,
 		external: readonly [ExternalCache, ExternalCache],
+		equality: PeerEquality,
 		challenge: Uint8Array,
 	) {
 		this.node = node;
 		this.bit = 1 << index;
 		this.external = external;
+		this.equality = equality;
 		this.challenge = challenge;
+	}
+
+	/** What is held of it is not complete yet. */
+	get isReceivingBulk(): boolean {
+		return this.bulkReceived === 0 || this.bulkReceiving !== 0 || this.isSweeping;
+	}
+
+	get isSweeping(): boolean {
+		return this.sweepAt[0] >= 0 || this.sweepAt[1] >= 0;
+	}
+
+	/** Entries of it that it has not confirmed since it came back. */
+	get unconfirmed(): number {
+		return this.external.reduce((sum, { store, confirmed }) => sum + store.live - confirmed, 0);
 	}
 }
 

@@ -54,6 +54,8 @@ export class SimulatedNode {
 	/** The kernel's table: key number -> value; survives a restart of the daemon. */
 	readonly kernel = new Map<number, number>();
 	internal!: InternalCaches;
+	/** How often a peer has found a difference. */
+	suspicions = 0;
 	ftfw!: Ftfw;
 
 	constructor(id: number) {
@@ -67,10 +69,12 @@ export class Simulation {
 	readonly nodes: SimulatedNode[] = [];
 	readonly weather: Weather = { loss: 0, duplicate: 0, delayMax: 1, cut: new Set() };
 	readonly notices: string[] = [];
+	readonly #externalLimit: number;
 	#packets: Packet[] = [];
 	datagrams = 0;
 
-	constructor(seed: number, nodes: number) {
+	constructor(seed: number, nodes: number, options: { externalLimit?: number } = {}) {
+		this.#externalLimit = options.externalLimit ?? 1_000_000;
 		this.random = new Random(seed);
 		for (let i = 1; i <= nodes; i++) {
 			const node = new SimulatedNode(i);
@@ -90,13 +94,16 @@ export class Simulation {
 			internal: node.internal,
 			names: new NameTable(),
 			hashSeed: this.random.below(2 ** 31),
-			externalLimit: 1_000_000,
+			externalLimit: this.#externalLimit,
 			datagramMax: 600,
 			credit: 64,
 			seal: new PlainSeal(),
 			sink: (bytes, end) => this.#send(node, bytes, end),
 			entropy,
 			rejected: () => {},
+			suspected: () => {
+				node.suspicions++;
+			},
 			notice: (text) => this.notices.push(`${this.now} node ${node.id}: ${text}`),
 		});
 		for (const [key, value] of node.kernel) this.#apply(node, key, value);

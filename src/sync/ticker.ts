@@ -44,7 +44,7 @@ export class Ticker {
 	#arm(): void {
 		if (!this.#isRunning) return;
 		const now = this.#clock.now();
-		const wanted = now + (this.#ftfw.isBusy ? BUSY_MS : IDLE_MS);
+		const wanted = now + (this.#ftfw.isBusy(now) ? BUSY_MS : IDLE_MS);
 		if (this.#dueAt <= wanted) return;
 		this.#cancel?.();
 		this.#dueAt = wanted;

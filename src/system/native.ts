@@ -89,6 +89,8 @@ export const IPV6_MULTICAST_IF = 17;
 export const IPV6_MULTICAST_HOPS = 18;
 export const IPV6_MULTICAST_LOOP = 19;
 export const IPV6_V6ONLY = 26;
+export const IPV6_ADDR_PREFERENCES = 72;
+export const IPV6_PREFER_SRC_PUBLIC = 0x0002;
 export const IFF_UP = 0x1;
 export const IFF_RUNNING = 0x40;
 

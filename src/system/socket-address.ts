@@ -18,10 +18,3 @@ export function socketAddress(address: Uint8Array, port: number, scope = 0): Uin
 	if (isV6) view.setUint32(24, scope, isLittleEndian);
 	return bytes;
 }
-
-/** Whether the socket address at names[at..] carries this IP address (4 or 16 bytes). */
-export function hasAddress(names: Uint8Array, at: number, address: Uint8Array): boolean {
-	const from = at + (address.length === 16 ? 8 : 4);
-	for (let i = 0; i < address.length; i++) if (names[from + i] !== address[i]) return false;
-	return true;
-}

@@ -5,7 +5,7 @@ import { AF_INET, AF_INET6 } from "../../conntrack/protocol.ts";
 import { TCP_CONNTRACK_MAX } from "../../conntrack/protoinfo.ts";
 import * as R from "../../conntrack/record.ts";
 import { invertTuple } from "../../conntrack/tuple.ts";
-import { conntrackElements, expectationElements } from "./encode.ts";
+import { CONNTRACK_KEY, conntrackElements, EXPECTATION_KEY, expectationElements } from "./encode.ts";
 import type { MsgpackReader } from "./msgpack.ts";
 import { W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
 
@@ -68,8 +68,9 @@ export class RecordDecoder {
 		record[R.HAS] = (bits & R.H_WIRE & ~R.H_REPLY) | (replies !== 0 ? R.H_REPLY : 0);
 	}
 
-	conntrackDelete(elements: number, record: R.ConntrackRecord): void {
-		if (elements !== 6) this.#reader.fail();
+	/** Version and key: a deletion, a withdrawal, or the beginning of a claim (whose other elements do not count). */
+	conntrackNamed(elements: number, record: R.ConntrackRecord): void {
+		if (elements !== CONNTRACK_KEY) this.#reader.fail();
 		this.version = this.#reader.uint(Number.MAX_SAFE_INTEGER);
 		if (this.#reader.failed) return;
 		record.fill(0);
@@ -101,8 +102,8 @@ export class RecordDecoder {
 		record[X.EXP_HAS] = bits;
 	}
 
-	expectationDelete(elements: number, record: X.ExpectationRecord): void {
-		if (elements !== 8) this.#reader.fail();
+	expectationNamed(elements: number, record: X.ExpectationRecord): void {
+		if (elements !== EXPECTATION_KEY) this.#reader.fail();
 		this.version = this.#reader.uint(Number.MAX_SAFE_INTEGER);
 		if (this.#reader.failed) return;
 		record.fill(0);

@@ -41,9 +41,9 @@ function decoded(bytes: Uint8Array, names: NameTable, end = bytes.length): Read 
 	// what the record held before must not shine through
 	const record = new Int32Array(isConntrack ? R.CONNTRACK_WORDS : X.EXPECTATION_WORDS).fill(-1);
 	if (type === RecordType.conntrackSet) decoder.conntrackSet(elements, record);
-	else if (type === RecordType.conntrackDelete) decoder.conntrackDelete(elements, record);
+	else if (type === RecordType.conntrackDelete) decoder.conntrackNamed(elements, record);
 	else if (type === RecordType.expectationSet) decoder.expectationSet(elements, record);
-	else if (type === RecordType.expectationDelete) decoder.expectationDelete(elements, record);
+	else if (type === RecordType.expectationDelete) decoder.expectationNamed(elements, record);
 	else return undefined;
 	if (reader.failed) return undefined;
 	return { type, record, version: decoder.version, isWhole: reader.at === end };

@@ -4,6 +4,7 @@ import * as X from "../../conntrack/expectation-record.ts";
 import { CONNTRACK, type Kind } from "../../conntrack/kind.ts";
 import type { NameTable } from "../../conntrack/names.ts";
 import { AF_INET6 } from "../../conntrack/protocol.ts";
+import { TCP_CONNTRACK_MAX } from "../../conntrack/protoinfo.ts";
 import * as R from "../../conntrack/record.ts";
 import { isPlainReply } from "../../conntrack/tuple.ts";
 import type { MsgpackWriter } from "./msgpack.ts";
@@ -43,6 +44,10 @@ export function expectationElements(bits: number): number {
 	return (bits & X.X_NAT) !== 0 ? count + 4 : count;
 }
 
+/** Elements of a record that names an entry and no more: type, version, key. */
+export const CONNTRACK_KEY = 6;
+export const EXPECTATION_KEY = 8;
+
 export class RecordEncoder {
 	readonly writer: MsgpackWriter;
 	readonly #names: NameTable;
@@ -55,22 +60,49 @@ export class RecordEncoder {
 	}
 
 	set(kind: Kind, record: Int32Array, version: number): void {
-		if (kind === CONNTRACK) this.#conntrack(record, version);
-		else this.#expectation(record, version);
+		if (kind === CONNTRACK) this.#conntrack(RecordType.conntrackSet, record, version);
+		else this.#expectation(RecordType.expectationSet, record, version);
+	}
+
+	/** An entry of the peer's own, given back to it. */
+	giveBack(kind: Kind, record: Int32Array): void {
+		if (kind === CONNTRACK) this.#conntrack(RecordType.conntrackReturn, record, 0);
+		else this.#expectation(RecordType.expectationReturn, record, 0);
 	}
 
 	delete(kind: Kind, record: Int32Array, version: number): void {
-		if (kind === CONNTRACK) {
-			this.writer.array(6);
-			this.writer.uint(RecordType.conntrackDelete);
-			this.writer.uint(version);
-			this.#conntrackKey(record);
-		} else {
-			this.writer.array(8);
-			this.writer.uint(RecordType.expectationDelete);
-			this.writer.uint(version);
-			this.#expectationKey(record);
-		}
+		const type = kind === CONNTRACK ? RecordType.conntrackDelete : RecordType.expectationDelete;
+		this.#key(kind, type, record, version);
+	}
+
+	withdraw(kind: Kind, record: Int32Array, version: number): void {
+		const type = kind === CONNTRACK ? RecordType.conntrackWithdraw : RecordType.expectationWithdraw;
+		this.#key(kind, type, record, version);
+	}
+
+	/** What I hold of `origin`: the version, and a hash of the state (state-hash.ts). */
+	claim(kind: Kind, record: Int32Array, version: number, origin: number, hash: number): void {
+		const type = kind === CONNTRACK ? RecordType.conntrackClaim : RecordType.expectationClaim;
+		this.#key(kind, type, record, version, 2);
+		this.writer.uint(origin);
+		this.writer.uint32(hash);
+	}
+
+	/** The claim of `claimer` for this version is wrong: `what` is one of VERDICT. */
+	verdict(kind: Kind, record: Int32Array, version: number, claimer: number, what: number): void {
+		const type = kind === CONNTRACK ? RecordType.conntrackVerdict : RecordType.expectationVerdict;
+		this.#key(kind, type, record, version, 2);
+		this.writer.uint(claimer);
+		this.writer.uint(what);
+	}
+
+	/** @param more elements that the caller appends */
+	#key(kind: Kind, type: number, record: Int32Array, version: number, more = 0): void {
+		this.writer.array((kind === CONNTRACK ? CONNTRACK_KEY : EXPECTATION_KEY) + more);
+		this.writer.uint(type);
+		this.writer.uint(version);
+		if (kind === CONNTRACK) this.#conntrackKey(record);
+		else this.#expectationKey(record);
 	}
 
 	#conntrackKey(record: Int32Array): void {
@@ -81,13 +113,15 @@ export class RecordEncoder {
 		this.#addresses(record, R.ORIG_SRC, R.ORIG_DST, record[R.PROTOCOLS]!);
 	}
 
-	#conntrack(record: Int32Array, version: number): void {
+	#conntrack(type: number, record: Int32Array, version: number): void {
 		const w = this.writer;
 		let bits = record[R.HAS]! & R.H_WIRE & ~R.H_REPLY;
 		if ((bits & R.H_HELPER) !== 0 && !this.#isNamed(record[R.HELPER]!)) bits &= ~R.H_HELPER;
+		// what the decoder would refuse must not spoil the datagram that it travels in
+		if ((bits & R.H_TCP) !== 0 && (record[R.PROTOINFO]! & 0xff) >= TCP_CONNTRACK_MAX) bits &= ~R.H_TCP;
 		if ((record[R.HAS]! & R.H_REPLY) !== 0) bits |= isPlainReply(record) ? W_PLAIN_REPLY : W_TRANSLATED;
 		w.array(conntrackElements(bits));
-		w.uint(RecordType.conntrackSet);
+		w.uint(type);
 		w.uint(version);
 		w.uint(bits);
 		this.#conntrackKey(record);
@@ -130,13 +164,14 @@ export class RecordEncoder {
 			this.#raw(record, from, length);
 	}
 
-	#expectation(record: Int32Array, version: number): void {
+	#expectation(type: number, record: Int32Array, version: number): void {
 		const w = this.writer;
 		let bits = record[X.EXP_HAS]! & X.X_WIRE;
 		if ((bits & X.X_HELPER) !== 0 && !this.#isNamed(record[X.EXP_HELPER]!)) bits &= ~X.X_HELPER;
 		if ((bits & X.X_FN) !== 0 && !this.#isNamed(record[X.EXP_FN]!)) bits &= ~X.X_FN;
+		if ((bits & X.X_NAT) !== 0 && record[X.EXP_NAT_DIR]! >>> 0 > 1) bits &= ~X.X_NAT;
 		w.array(expectationElements(bits));
-		w.uint(RecordType.expectationSet);
+		w.uint(type);
 		w.uint(version);
 		w.uint(bits);
 		this.#expectationKey(record);

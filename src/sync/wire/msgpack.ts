@@ -55,6 +55,13 @@ export class MsgpackWriter {
 		}
 	}
 
+	/** The same in five bytes, whatever the value: to be written when what follows is there already. */
+	fixed32(word: number): void {
+		this.bytes[this.at] = 0xce;
+		this.#big(this.at + 1, word >>> 0);
+		this.at += 5;
+	}
+
 	/** Up to 255 bytes. */
 	bin(source: Uint8Array): void {
 		this.binHeader(source.length);
@@ -157,6 +164,21 @@ export class MsgpackReader {
 		if (this.failed || (this.bytes[at]! & 0xe0) !== 0xa0) return this.fail();
 		this.length = this.bytes[at]! & 0x1f;
 		return this.length > 0 ? this.#take(this.length) : this.fail();
+	}
+
+	/** Passes over `count` values of the kinds that the wire uses: what a later version has added. */
+	skip(count: number, depth = 3): void {
+		for (let i = 0; i < count && !this.failed; i++) {
+			const first = this.at < this.end ? this.bytes[this.at]! : 0xc1;
+			if ((first & 0xf0) === 0x90 || first === 0xdc) {
+				if (depth === 0) this.fail();
+				else this.skip(this.array(), depth - 1);
+			} else if (first === 0xc4) this.binUpTo(0xff);
+			else if ((first & 0xe0) === 0xa0) {
+				this.#take(1);
+				this.#take(first & 0x1f);
+			} else this.uint(Number.MAX_SAFE_INTEGER);
+		}
 	}
 
 	/** Length of the last `binUpTo` or `str`. */

@@ -12,6 +12,22 @@ export const RecordType = {
 	bulkEnd: 8,
 	resync: 9,
 	alive: 10,
+	conntrackWithdraw: 11,
+	expectationWithdraw: 12,
+	/** From here on a node that does not know the type skips the record. */
+	firstOptional: 64,
+	digest: 64,
+	query: 65,
+	conntrackClaim: 66,
+	expectationClaim: 67,
+	conntrackVerdict: 68,
+	expectationVerdict: 69,
+	report: 70,
+	verify: 71,
+	fetch: 72,
+	fetched: 73,
+	conntrackReturn: 74,
+	expectationReturn: 75,
 } as const;
 
 /** On the wire, bit 0 of the attribute bits says that a translated reply tuple follows ... */

@@ -1,0 +1,38 @@
+// The command line of `ctsync verify`.
+import { Opcode } from "../control/request.ts";
+import type { Command } from "./argv.ts";
+
+export const VERIFY_FORMS: readonly { words: string; help: string }[] = [
+	{
+		words: "verify [--peer NODE]",
+		help: "compare with the other nodes, or this one, now; status 1 if anything differs",
+	},
+];
+
+export const isVerifyVerb = (word: string): boolean => word === "verify";
+
+/**
+ * Reads the words behind the verb.
+ * @param config of a `-C` before the verb
+ */
+export function parseVerifyWords(rest: readonly string[], config: string | undefined): Command {
+	let peer: string | undefined;
+	for (let i = 0; i < rest.length; i++) {
+		const word = rest[i]!;
+		if (word === "-v") return { kind: "version" };
+		if (word === "-h") return { kind: "help" };
+		if (word === "-C") {
+			config = rest[++i];
+			if (!config) return usageError("Missing config filename");
+		} else if (word === "--peer") {
+			peer = rest[++i];
+			if (!peer) return usageError("Missing node: its address, as -s shows it");
+		} else return usageError(word.startsWith("-") ? `Unknown option: ${word}` : "Invalid parameters");
+	}
+	const file = config === undefined ? {} : { config };
+	return { kind: "client", op: Opcode.verify, ...file, ...(peer === undefined ? {} : { argument: peer }) };
+}
+
+function usageError(message: string): Command {
+	return { kind: "error", message, showUsage: true };
+}

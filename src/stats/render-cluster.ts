@@ -1,0 +1,40 @@
+// The block of our own that `-s` and `-s network` end with: the other nodes, and whether all hold the same.
+import type { ClusterStats, EqualityStats, PeerStats } from "./counters.ts";
+
+/** A part that differs for so short a time is on its way, seconds. */
+const EQUAL_WITHIN = 10;
+
+export function renderCluster({ node, peers }: ClusterStats): string {
+	const rival = node.rival === undefined ? "" : ` CONFLICT: ${node.rival} says that it is primary, too`;
+	return `peers:\nthis node: ${role(node)}${rival}\n${peers.map(renderPeer).join("")}\n`;
+}
+
+function renderPeer(peer: PeerStats): string {
+	const age = peer.rxAgeMs === undefined ? "never" : `${peer.rxAgeMs}ms`;
+	return (
+		`node=${peer.node} address=${peer.address} state=${peer.state} dirty=${peer.dirty} ` +
+		`in-flight=${peer.inFlight} rx-age=${age} held=${peer.held} ${role(peer)}\n` +
+		`  its entries here: ${renderEquality(peer.theirs)}\n` +
+		`  our entries there: ${renderEquality(peer.ours)}\n`
+	);
+}
+
+const role = ({ isPrimary, term }: { isPrimary: boolean; term: number }): string =>
+	`role=${isPrimary ? "primary" : "backup"} term=${term}`;
+
+function renderEquality(stats: EqualityStats): string {
+	const { verifiedSeconds, differing, refused, wrong } = stats;
+	const parts: string[] = [];
+	if (stats.isSuspended) parts.push("emptied by hand, not compared before the next bulk");
+	else if (verifiedSeconds === undefined) parts.push("not verified yet");
+	else {
+		const isEqual = differing === 0 || verifiedSeconds < EQUAL_WITHIN;
+		parts.push(
+			`${isEqual ? "equal, verified" : "DIFFERENT, last equal"} ${verifiedSeconds.toFixed(1)} s ago`,
+		);
+	}
+	if (differing > 0) parts.push(`${differing} of 1024 parts differ at the moment`);
+	if (refused > 0) parts.push(`${refused} refused: no room`);
+	if (wrong > 0) parts.push(`${wrong} put right since the start`);
+	return parts.join("; ");
+}

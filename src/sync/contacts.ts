@@ -1,0 +1,316 @@
+// Who else is there: nodes that greet become peers when they have shown that they are alive now, not a recording, and
+// leave the set when they fall silent. Times in milliseconds.
+import { formatNode } from "../conntrack/node-id.ts";
+import {
+	CHALLENGE_SIZE,
+	epochTagOf,
+	type Greeting,
+	type Hello,
+	type NodeState,
+	PROTOCOL_VERSION,
+	PROTOCOL_VERSION_MIN,
+	sameBytes,
+	writeHello,
+} from "./handshake.ts";
+import type { Outgoing } from "./outgoing.ts";
+import { Control, PEERS_MAX, type Peer } from "./peer.ts";
+import type { Reject, SyncCounters } from "./sync-counters.ts";
+import { EPOCH_SIZE, FLAG_HELLO, type Frame, HEADER_SIZE } from "./wire/frame.ts";
+
+// Specification constants (docs/protocol.md).
+/** A peer that has not been heard for this long is down. */
+const DOWN_AFTER = 3500;
+/** A peer that acknowledges nothing for this long leaves the set that others share. */
+const LAGGARD_AFTER = 300;
+/** HELLO while some peer is not up; else now and then, so that nodes which missed each other meet; and in answer. */
+const HELLO_EVERY = 500;
+const HELLO_ALWAYS_EVERY = 3000;
+const HELLO_ANSWER_EVERY = 20;
+/** Epochs that greet and are not adopted: who does not answer its challenge makes room for others. */
+const CANDIDATES_MAX = 32;
+const CANDIDATE_KEPT = 2000;
+/** Two nodes that both say they are primary are a conflict when it lasts: a failover passes through it. */
+const CONFLICT_AFTER = 3000;
+
+/** An epoch that greets, of a node that is no peer yet or has restarted. */
+interface Candidate {
+	node: number;
+	/** What it must echo. */
+	challenge: Uint8Array;
+	/** What it wants echoed; empty before it said. */
+	theirChallenge: Uint8Array;
+	seenAt: number;
+}
+
+export interface ContactsOptions {
+	node: number;
+	/** My epoch. */
+	epoch: Uint8Array;
+	datagramMax: number;
+	credit: number;
+	outgoing: Outgoing;
+	counters: SyncCounters;
+	/** Makes a peer, with this number and challenge. */
+	newPeer: (node: number, index: number, challenge: Uint8Array) => Peer;
+	/** Checksum of what decides which entries are replicated, and the keys in use now. */
+	policy: number;
+	keys: () => readonly number[];
+	entropy: (size: number) => Uint8Array;
+	notice: (text: string) => void;
+	/** A peer has begun to hear me, or has stopped. */
+	hearingChanged: (peer: Peer, now: number) => void;
+	/** The order of terms has changed: another peer is the latest primary. */
+	termChanged: (peer: Peer) => void;
+}
+
+export class Contacts {
+	/** In the order in which they were first heard. Bounded: PEERS_MAX. */
+	readonly peers: Peer[] = [];
+	/** What every HELLO of mine says. */
+	readonly state: NodeState;
+	/** The peer that says it is primary while I am, for longer than a failover takes. */
+	conflict: Peer | undefined;
+	readonly #options: ContactsOptions;
+	readonly #epochTag: number;
+	/** In the order in which they were first seen. Bounded: CANDIDATES_MAX. */
+	readonly #candidates: Candidate[] = [];
+	/** Nodes that speak no version that I speak, by number. Bounded: PEERS_MAX. */
+	readonly #incompatible = new Map<number, number>();
+	#helloAt = Number.NEGATIVE_INFINITY;
+	#helloFrom = 0;
+	#conflictSince: number | undefined;
+	isHelloWanted = false;
+
+	constructor(options: ContactsOptions) {
+		this.#options = options;
+		this.#epochTag = epochTagOf(options.epoch);
+		this.state = { isPrimary: false, term: 0, policy: options.policy, keys: [] };
+	}
+
+	find(node: number): Peer | undefined {
+		return this.peers.find((peer) => peer.node === node);
+	}
+
+	/** A HELLO whose seal is right. @returns why nothing of it counts */
+	greeted(hello: Hello, epoch: Uint8Array, frame: Frame, now: number): Reject | undefined {
+		const { versionMin, version } = hello;
+		if (version < PROTOCOL_VERSION_MIN || versionMin > PROTOCOL_VERSION) {
+			this.#refuseVersion(frame.sender, versionMin, version);
+			return "badVersion";
+		}
+		let peer = this.find(frame.sender);
+		if (!peer?.epoch || !sameBytes(peer.epoch, epoch)) {
+			const candidate = this.#candidate(frame.sender, peer, now);
+			if (!candidate) return "tooManyPeers";
+			const hasEchoed = hello.forMe.some(({ echo }) => sameBytes(echo, candidate.challenge));
+			if (!hasEchoed) {
+				if (hello.forMe[0]) candidate.theirChallenge = hello.forMe[0].challenge;
+				this.#wantHello(now);
+				return undefined;
+			}
+			if (!peer && this.peers.length === PEERS_MAX) return "tooManyPeers";
+			peer ??= this.#meet(candidate);
+			this.#candidates.splice(this.#candidates.indexOf(candidate), 1);
+			this.#adopt(peer, epoch, frame, now);
+		}
+		peer.version = Math.min(version, PROTOCOL_VERSION);
+		this.heard(peer, frame, now);
+		// one that was overtaken by a later HELLO describes what is over
+		if (frame.sequence < peer.helloSequence) return undefined;
+		peer.helloSequence = frame.sequence;
+		peer.credit = Math.max(1, hello.credit);
+		this.#learn(peer, hello.state);
+		const forMe = hello.forMe.find(({ adoptedTag }) => adoptedTag !== 0) ?? hello.forMe[0];
+		// there was no room for me in its list: it says nothing
+		if (!forMe) return undefined;
+		peer.theirChallenge = forMe.challenge;
+		peer.offered = forMe.offered;
+		const hears = forMe.adoptedTag === this.#epochTag;
+		this.#setHears(peer, hears, now);
+		if (!hears || !forMe.isHeard) this.#wantHello(now);
+		return undefined;
+	}
+
+	/** The datagram counts: its number is used up, and its sender is alive. */
+	heard(peer: Peer, { sequence }: Frame, now: number): void {
+		const gap = sequence - peer.window.highest - 1;
+		this.#options.counters.lost += gap > 0 ? gap : gap < 0 ? -1 : 0;
+		peer.window.mark(sequence);
+		peer.heardAt = now;
+		peer.isUp = true;
+	}
+
+	tick(now: number): void {
+		for (const peer of this.peers) {
+			if (peer.isUp && now - peer.heardAt > DOWN_AFTER) this.#down(peer, now);
+			else if (this.#holdsUpOthers(peer, now)) this.#setHears(peer, false, now);
+		}
+		while (this.#candidates[0] && now - this.#candidates[0].seenAt > CANDIDATE_KEPT) this.#candidates.shift();
+		this.#watchRoles(now);
+		const isAlone = this.peers.length === 0 || this.peers.some((peer) => !peer.isUp || !peer.hears);
+		const every = this.isHelloWanted ? HELLO_ANSWER_EVERY : isAlone ? HELLO_EVERY : HELLO_ALWAYS_EVERY;
+		if (now - this.#helloAt >= every) this.sendHello(now);
+	}
+
+	sendHello(now: number): void {
+		this.#helloAt = now;
+		this.isHelloWanted = false;
+		const { outgoing, epoch, credit, datagramMax, keys } = this.#options;
+		const writer = outgoing.begin(FLAG_HELLO);
+		writer.bytes.set(epoch.subarray(0, EPOCH_SIZE), HEADER_SIZE);
+		this.state.keys = keys();
+		this.#helloFrom = writeHello(
+			writer,
+			{ credit, state: this.state },
+			this.#list(),
+			this.#helloFrom,
+			datagramMax,
+		);
+		outgoing.end(FLAG_HELLO, now);
+	}
+
+	/** I have taken over: from now on my view of an entry counts more than any that there was. */
+	becomePrimary(now: number): void {
+		const highest = Math.max(0, ...this.peers.map((peer) => peer.state.term));
+		if (!this.state.isPrimary || highest >= this.state.term) {
+			this.state.term = Math.max(this.state.term, highest) + 1;
+		}
+		this.state.isPrimary = true;
+		this.sendHello(now);
+	}
+
+	/** Another node is in charge. */
+	becomeBackup(now: number): void {
+		if (!this.state.isPrimary) return;
+		this.state.isPrimary = false;
+		this.sendHello(now);
+	}
+
+	#list(): Greeting[] {
+		const list = this.peers.map(
+			(peer): Greeting => ({
+				node: peer.node,
+				adoptedTag: peer.epoch && peer.isUp ? peer.epochTag : 0,
+				isHeard: peer.hears,
+				challenge: peer.challenge,
+				echo: peer.theirChallenge,
+				offered: peer.heldUntil > 0 ? peer.unconfirmed : 0,
+			}),
+		);
+		for (const { node, challenge, theirChallenge } of this.#candidates) {
+			list.push({ node, adoptedTag: 0, isHeard: false, challenge, echo: theirChallenge, offered: 0 });
+		}
+		return list;
+	}
+
+	#candidate(node: number, peer: Peer | undefined, now: number): Candidate | undefined {
+		let candidate = this.#candidates.find((one) => one.node === node);
+		if (!candidate) {
+			if (this.#candidates.length === CANDIDATES_MAX) return undefined;
+			const challenge = peer?.challenge ?? this.#options.entropy(CHALLENGE_SIZE);
+			candidate = { node, challenge, theirChallenge: new Uint8Array(0), seenAt: now };
+			this.#candidates.push(candidate);
+		}
+		return candidate;
+	}
+
+	#meet({ node, challenge }: Candidate): Peer {
+		const peer = this.#options.newPeer(node, this.peers.length, challenge);
+		this.peers.push(peer);
+		return peer;
+	}
+
+	#adopt(peer: Peer, epoch: Uint8Array, frame: Frame, now: number): void {
+		const isRestart = peer.epoch !== undefined;
+		peer.epoch = epoch;
+		peer.epochTag = epochTagOf(epoch);
+		peer.window.reset(frame.sequence - 1);
+		peer.challenge = this.#options.entropy(CHALLENGE_SIZE);
+		peer.theirChallenge = new Uint8Array(0);
+		peer.helloSequence = 0;
+		peer.bulkReceiving = 0;
+		peer.bulkReceived = 0;
+		peer.resyncServed = 0;
+		peer.offered = 0;
+		peer.heldUntil = Number.NEGATIVE_INFINITY;
+		peer.sweepAt[0] = peer.sweepAt[1] = -1;
+		peer.ackOwed = 0;
+		for (const external of peer.external) external.beginEpoch();
+		peer.equality.reset();
+		peer.equality.report = undefined;
+		this.#incompatible.delete(peer.node);
+		// whoever has restarted knows nothing of what I sent
+		this.#setHears(peer, false, now);
+		if (isRestart) this.#options.notice(`node ${formatNode(peer.node)} has restarted`);
+	}
+
+	#setHears(peer: Peer, hears: boolean, now: number): void {
+		if (peer.hears === hears) return;
+		peer.hears = hears;
+		this.#options.outgoing.setPeers(this.peers);
+		if (hears) {
+			this.#options.notice(`node ${formatNode(peer.node)} is in contact: sending bulk update`);
+			this.#options.outgoing.bulk.start(peer);
+			if (peer.resyncId > 0) peer.control |= Control.resync;
+		}
+		this.#options.hearingChanged(peer, now);
+	}
+
+	#down(peer: Peer, now: number): void {
+		peer.isUp = false;
+		peer.ackOwed = 0;
+		this.#setHears(peer, false, now);
+		this.#options.notice(`node ${formatNode(peer.node)} is silent`);
+	}
+
+	/** A silent peer must not fill the window that others share: it leaves the set and gets a bulk when it is back. */
+	#holdsUpOthers(peer: Peer, now: number): boolean {
+		if (!peer.hears || now - peer.heardAt < LAGGARD_AFTER) return false;
+		if (!this.peers.some((other) => other !== peer && other.hears)) return false;
+		return this.#options.outgoing.oldestPending(peer, now) >= LAGGARD_AFTER;
+	}
+
+	#learn(peer: Peer, state: NodeState): void {
+		const before = peer.state;
+		peer.state = state;
+		if (before.term !== state.term) this.#options.termChanged(peer);
+		if (before.policy !== state.policy && state.policy !== this.state.policy) {
+			this.#options.notice(
+				`node ${formatNode(peer.node)} replicates by another filter than this node: compare the configurations`,
+			);
+		}
+	}
+
+	#watchRoles(now: number): void {
+		const rival = this.state.isPrimary
+			? this.peers.find((peer) => peer.isUp && peer.state.isPrimary)
+			: undefined;
+		if (!rival) {
+			if (this.conflict) this.#options.notice("no other node says that it is primary any more");
+			this.#conflictSince = this.conflict = undefined;
+			return;
+		}
+		this.#conflictSince ??= now;
+		if (this.conflict || now - this.#conflictSince < CONFLICT_AFTER) return;
+		this.conflict = rival;
+		this.#options.notice(
+			`two primaries: this node (term ${this.state.term}) and node ${formatNode(rival.node)} ` +
+				`(term ${rival.state.term}) have both taken over`,
+		);
+	}
+
+	/** Answers at once, or with the next tick if an answer has just gone out. */
+	#wantHello(now: number): void {
+		if (now - this.#helloAt >= HELLO_ANSWER_EVERY) this.sendHello(now);
+		else this.isHelloWanted = true;
+	}
+
+	#refuseVersion(node: number, least: number, highest: number): void {
+		if (this.#incompatible.get(node) === highest || this.#incompatible.size >= PEERS_MAX) return;
+		this.#incompatible.set(node, highest);
+		this.#options.notice(
+			`node ${formatNode(node)} speaks versions ${least} to ${highest} of the protocol, this node ` +
+				`${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}: they do not understand each other`,
+		);
+	}
+}

@@ -1,0 +1,155 @@
+// `ctsync verify`: has this node and its peers compare everything that they hold of each other, now, and tells what
+// was found. What differs is put right by the protocol on the way; the answer says what it was.
+import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
+import { CONNTRACK } from "./conntrack/kind.ts";
+import type { NameTable } from "./conntrack/names.ts";
+import { formatNode } from "./conntrack/node-id.ts";
+import { type Difference, type Ftfw, VERDICT } from "./sync/ftfw.ts";
+import type { Peer } from "./sync/peer.ts";
+import type { Ticker } from "./sync/ticker.ts";
+import type { Clock } from "./system/clock.ts";
+
+/** The longest that nodes may take that differ in nothing, milliseconds, and what each entry may add. */
+const PATIENCE_MS = 10_000;
+const PATIENCE_PER_ENTRY_MS = 0.05;
+const POLL_MS = 20;
+/** After the last claim was sent: its verdict is on its way. */
+const VERDICTS_MS = 200;
+/** Differences of which the entry is told; the others are counted. */
+const TOLD_MAX = 100;
+
+const WHAT: Readonly<Record<number, string>> = {
+	[VERDICT.older]: "an older state was held",
+	[VERDICT.otherState]: "another state was held under the same version",
+	[VERDICT.gone]: "held, but its node does not have it",
+	[VERDICT.neverWas]: "held under a version that never was",
+};
+
+export interface VerificationOptions {
+	ftfw: Ftfw;
+	ticker: Ticker;
+	names: NameTable;
+	clock: Clock;
+}
+
+/** One peer while it is verified. */
+interface Case {
+	peer: Peer;
+	before: { refuted: number; wrong: number; repairs: number };
+	claimedAt: number | undefined;
+}
+
+export class Verification {
+	readonly #options: VerificationOptions;
+	#differences: { peer: Peer; text: string }[] = [];
+
+	constructor(options: VerificationOptions) {
+		this.#options = options;
+	}
+
+	/** An entry of the peer's was held otherwise than the peer has it. */
+	differs(peer: Peer, { kind, record, what }: Difference): void {
+		if (this.#differences.length >= TOLD_MAX) return;
+		const { names } = this.#options;
+		const entry =
+			kind === CONNTRACK
+				? formatConntrack(record, names, { reply: false })
+				: formatExpectation(record, names);
+		this.#differences.push({ peer, text: `${WHAT[what] ?? "differs"}: ${entry}` });
+	}
+
+	/**
+	 * @param name a peer's address or number; all that are in contact if it is absent
+	 * @returns what was found, and whether everything is equal
+	 */
+	async run(name: string | undefined): Promise<{ text: string; isEqual: boolean }> {
+		const { ftfw, ticker, clock } = this.#options;
+		const named = ftfw.peers.filter((peer) => name === undefined || isNamed(peer, name));
+		if (named.length === 0) {
+			const text = name === undefined ? "no other node has been heard yet" : `no node ${name} has been heard`;
+			return { text: `${text}\n`, isEqual: false };
+		}
+		this.#differences = [];
+		const startedAt = clock.now();
+		const cases = named.map(
+			(peer): Case => ({
+				peer,
+				before: {
+					refuted: peer.equality.refuted,
+					wrong: peer.equality.wrong,
+					repairs: peer.equality.repairs,
+				},
+				claimedAt: undefined,
+			}),
+		);
+		for (const { peer } of cases) if (peer.hears) ftfw.verify(peer, startedAt);
+		ticker.pump();
+		const entries = named.reduce((sum, peer) => sum + held(peer), ftfw.entries);
+		const until = startedAt + PATIENCE_MS + entries * PATIENCE_PER_ENTRY_MS;
+		const isOpen = (one: Case): boolean => one.peer.hears && !this.#isDone(one, startedAt);
+		while (clock.now() < until && cases.some(isOpen)) {
+			await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
+		}
+		const reports = cases.map((one) => this.#report(one, startedAt));
+		return {
+			text: reports.map(({ text }) => text).join(""),
+			isEqual: reports.every(({ isEqual }) => isEqual),
+		};
+	}
+
+	#isDone(one: Case, startedAt: number): boolean {
+		const { ftfw, clock } = this.#options;
+		const { peer } = one;
+		if (ftfw.equality.isClaiming(peer)) return false;
+		one.claimedAt ??= clock.now();
+		return (
+			clock.now() - one.claimedAt >= VERDICTS_MS &&
+			peer.equality.verifiedAt >= startedAt &&
+			verifiedByPeer(peer) >= startedAt
+		);
+	}
+
+	#report({ peer, before }: Case, startedAt: number): { text: string; isEqual: boolean } {
+		const address = formatNode(peer.node);
+		if (!peer.hears) return { text: `${address}: not in contact\n`, isEqual: false };
+		const { equality } = peer;
+		const theirs = verdictOf({
+			isVerified: equality.verifiedAt >= startedAt,
+			wrong: equality.refuted - before.refuted,
+			repairs: equality.repairs - before.repairs,
+			refused: peer.external[0].refused + peer.external[1].refused,
+		});
+		const ours = verdictOf({
+			isVerified: verifiedByPeer(peer) >= startedAt,
+			wrong: equality.wrong - before.wrong,
+			repairs: 0,
+			refused: equality.report?.refused ?? 0,
+		});
+		const told = this.#differences.filter((difference) => difference.peer === peer);
+		const lines = [
+			`${address}: of its entries ${held(peer)} are held here: ${theirs.text}`,
+			`${address}: of our ${this.#options.ftfw.entries} entries, as held there: ${ours.text}`,
+			...told.map(({ text }) => `  ${text}`),
+		];
+		return { text: `${lines.join("\n")}\n`, isEqual: theirs.isEqual && ours.isEqual };
+	}
+}
+
+function verdictOf(found: { isVerified: boolean; wrong: number; repairs: number; refused: number }) {
+	const faults: string[] = [];
+	if (found.wrong > 0) faults.push(`${found.wrong} differed`);
+	else if (found.repairs > 0) faults.push("some were missing");
+	if (!found.isVerified) faults.push("could not be found equal in time");
+	const refused = found.refused > 0 ? `; ${found.refused} refused: no room` : "";
+	const text = faults.length === 0 ? "equal" : faults.join(", ");
+	return { text: `${text}${refused}`, isEqual: faults.length === 0 };
+}
+
+/** When the peer last found all equal that it holds of ours; clock of this node, less the way here. */
+function verifiedByPeer({ equality: { report } }: Peer): number {
+	return report ? report.at - report.age : Number.NEGATIVE_INFINITY;
+}
+
+const held = (peer: Peer): number => peer.external[0].store.live + peer.external[1].store.live;
+const isNamed = (peer: Peer, name: string): boolean =>
+	formatNode(peer.node) === name || String(peer.node) === name;
