@@ -14,6 +14,7 @@ import { formatProblem } from "./config/problem.ts";
 import { formatBytes } from "./conntrack/address.ts";
 import { CONNTRACK, KINDS, type Kind } from "./conntrack/kind.ts";
 import { NameTable } from "./conntrack/names.ts";
+import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
 import { EventRouter } from "./event-router.ts";
@@ -131,6 +132,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			keys: () => security.keys,
 			notice: (text) => log.notice(text),
 			suspected: () => operations.suspected(),
+			repairing: (peer) =>
+				log.limited(
+					"repair",
+					`what is held of node ${formatNode(peer.node)} differs: comparing entry by entry`,
+				),
 			differs: (peer, difference) => verification.differs(peer, difference),
 			rejected: (reason) => log.limited(reason, `dropped a datagram ${REJECTS[reason]}`),
 		});

@@ -341,13 +341,14 @@ export class Operations {
 	}
 
 	async #purge(purging: { readonly isStopped: boolean }): Promise<void> {
-		const { internal, externals, worker, log } = this.#options;
+		const { internal, ftfw, worker, log } = this.#options;
 		const [conntracks] = internal;
 		const record = newConntrackRecord();
 		const batches: Int32Array[][] = [[]];
 		await this.#walk(conntracks.store, (slot) => {
 			conntracks.store.read(slot, record);
-			const isTaken = externals(CONNTRACK).some(({ store }) => {
+			const isTaken = ftfw.peers.some(({ external }) => {
+				const { store } = external[CONNTRACK];
 				const theirs = store.find(record);
 				return theirs >= 0 && store.isLive(theirs);
 			});

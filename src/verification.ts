@@ -104,7 +104,7 @@ export class Verification {
 		one.claimedAt ??= clock.now();
 		return (
 			clock.now() - one.claimedAt >= VERDICTS_MS &&
-			peer.equality.verifiedAt >= startedAt &&
+			(peer.equality.isSuspended || peer.equality.verifiedAt >= startedAt) &&
 			verifiedByPeer(peer) >= startedAt
 		);
 	}
@@ -113,7 +113,7 @@ export class Verification {
 		const address = formatNode(peer.node);
 		if (!peer.hears) return { text: `${address}: not in contact\n`, isEqual: false };
 		const { equality } = peer;
-		const theirs = verdictOf({
+		const theirs = equality.isSuspended ? SUSPENDED : verdictOf({
 			isVerified: equality.verifiedAt >= startedAt,
 			wrong: equality.refuted - before.refuted,
 			repairs: equality.repairs - before.repairs,
@@ -134,6 +134,9 @@ export class Verification {
 		return { text: `${lines.join("\n")}\n`, isEqual: theirs.isEqual && ours.isEqual };
 	}
 }
+
+/** `-f external`: an operator wants it so. */
+const SUSPENDED = { text: "not compared, emptied by hand; -n fetches them again", isEqual: true };
 
 function verdictOf(found: { isVerified: boolean; wrong: number; repairs: number; refused: number }) {
 	const faults: string[] = [];

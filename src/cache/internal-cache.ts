@@ -168,7 +168,8 @@ export class InternalCache {
 		if (store.count - store.live >= this.limit) return -1;
 		const slot = store.insert(record, now);
 		store.bury(slot, now);
-		store.setHeader(slot, STAMP, this.resync);
+		// a dump that shows the entry after all is right
+		store.setHeader(slot, STAMP, this.resync - 1);
 		store.setVersion(slot, this.#versions.next());
 		store.setPeers(slot, peer);
 		return slot;
@@ -178,6 +179,11 @@ export class InternalCache {
 	forget(slot: number): void {
 		if (this.#graveyard && !this.store.isLive(slot)) this.#graveyard.add(slot);
 		else this.store.remove(slot);
+	}
+
+	/** A dump of the kernel's table is being read: what is not here may still come. */
+	get isResyncing(): boolean {
+		return this.#graveyard !== undefined;
 	}
 
 	/** A dump of the kernel's table begins. */

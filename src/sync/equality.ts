@@ -75,6 +75,8 @@ export interface EqualityOptions {
 	outgoing: Outgoing;
 	/** A peer has asked for a repair: perhaps it is my cache that is not what the kernel has. */
 	suspected: () => void;
+	/** What is held of a peer differs from what it has: a repair begins. */
+	repairing: (peer: Peer) => void;
 	/** A peer's entry that I hold turns out to be wrong. */
 	differs: (peer: Peer, difference: Difference) => void;
 }
@@ -187,6 +189,8 @@ export class Equality {
 		const cache = this.#options.internal[kind];
 		const { dirty } = this.#options.outgoing;
 		const { store } = cache;
+		// what is missing now may come with the dump that is being read
+		if (cache.isResyncing) return 0;
 		peer.equality.checked++;
 		const slot = store.find(record);
 		// whatever I send would count as older: the peer has to drop it first
@@ -261,6 +265,7 @@ export class Equality {
 		if (peer.isReceivingBulk || equality.isSuspended) return;
 		if (!equality.compare(slice, bytes, at, now)) return;
 		if (this.#repairs.has(peer) || now - equality.repairedAt < REPAIR_EVERY) return;
+		this.#options.repairing(peer);
 		if (equality.beginRepair(now)) rebuild(equality.digest, peer.external);
 		const buckets = equality.suspects(now);
 		const { outgoing } = this.#options;

@@ -36,6 +36,8 @@ export interface FtfwOptions {
 	keys?: () => readonly number[];
 	/** A peer has found a difference: perhaps the internal cache is not what the kernel has. */
 	suspected?: () => void;
+	/** What is held of a peer differs from what it has, and is compared entry by entry. */
+	repairing?: (peer: Peer) => void;
 	/** An entry of a peer was not held as the peer has it; it is being put right. */
 	differs?: (peer: Peer, difference: Difference) => void;
 }

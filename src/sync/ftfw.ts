@@ -108,6 +108,7 @@ export class Ftfw {
 			datagramMax,
 			outgoing,
 			suspected: options.suspected ?? (() => {}),
+			repairing: options.repairing ?? (() => {}),
 			differs: options.differs ?? (() => {}),
 		});
 		this.returned = new ReturnSnapshot(

@@ -13,7 +13,9 @@ lab_defaults() {
 	LAB_MODE=FTFW                   # FTFW, NOTRACK, ALARM
 	LAB_LINK=multicast              # multicast, udp, multicast6, udp6
 	LAB_EXPECT=On                   # On, Off, or { ftp }
+	LAB_FIREWALLS=(fw1 fw2)         # who is on the link; mesh.sh has three
 	LAB_MODE_EXTRA=                 # more lines for Mode { }
+	LAB_SYNC_EXTRA=                 # more lines for Sync { }
 	LAB_OPTIONS_EXTRA=              # more lines for Options { }
 	LAB_GENERAL_EXTRA=              # more lines for General { }
 	LAB_KEY=                        # a name: the link is sealed with the key of that name, made when it is first used
@@ -28,13 +30,22 @@ is_ctsync() { case ${LAB_DAEMON%% *} in *conntrackd) false ;; *) true ;; esac; }
 
 conf_of() { echo "$LAB_TMP/$1.conf"; }
 
+# others_of NODE: the other firewalls on the link
+others_of() { local fw; for fw in "${LAB_FIREWALLS[@]}"; do [ "$fw" = "$1" ] || echo "$fw"; done; }
+
 link_section() {
-	local n=${1#fw} peer=$((3 - ${1#fw}))
+	local n=${1#fw} fw
 	case $LAB_LINK in
 	multicast) printf '%s\n' "Multicast {" "IPv4_address 225.0.0.50" "IPv4_interface 10.10.3.$n" "Group $sync_port" ;;
 	multicast6) printf '%s\n' "Multicast {" "IPv6_address ff15::50" "Group $sync_port" ;;
-	udp) printf '%s\n' "UDP {" "IPv4_address 10.10.3.$n" "IPv4_Destination_Address 10.10.3.$peer" "Port $sync_port" ;;
-	udp6) printf '%s\n' "UDP {" "IPv6_address fd10:3::$n" "IPv6_Destination_Address fd10:3::$peer" "Port $sync_port" ;;
+	udp)
+		printf '%s\n' "UDP {" "IPv4_address 10.10.3.$n" "Port $sync_port"
+		for fw in $(others_of "$1"); do echo "IPv4_Destination_Address 10.10.3.${fw#fw}"; done
+		;;
+	udp6)
+		printf '%s\n' "UDP {" "IPv6_address fd10:3::$n" "Port $sync_port"
+		for fw in $(others_of "$1"); do echo "IPv6_Destination_Address fd10:3::${fw#fw}"; done
+		;;
 	*) die "unknown LAB_LINK $LAB_LINK" ;;
 	esac
 	printf '%s\n' "Interface sync0" "SndSocketBuffer 1249280" "RcvSocketBuffer 1249280" "Checksum on" "}"
@@ -59,6 +70,7 @@ daemon_config() {
 				$LAB_MODE_EXTRA
 			}
 			$(link_section "$fw")
+			$LAB_SYNC_EXTRA
 			$([ -z "$LAB_KEY" ] || echo "Security { KeyFile $(key_file "$LAB_KEY") }")
 			Options {
 				$([ "$LAB_EXPECT" = Off ] || echo "ExpectationSync $LAB_EXPECT")

@@ -11,7 +11,8 @@ complaints() { grep -hiv 'authenticat' "$LAB_TMP/fw1.err" "$LAB_TMP/fw2.err"; }
 equal_now() { [ "$(kernel_flows fw1)" = "$(cache_flows fw2 -e)" ]; }
 
 lab_up none
-for file in ctsync.conf examples/minimal.conf examples/udp-pair.conf examples/ipv6-multicast.conf; do
+for file in ctsync.conf examples/minimal.conf examples/udp-pair.conf examples/udp-three.conf \
+	examples/ipv6-multicast.conf; do
 	case_begins "$file"
 	failed=$TAP_FAILED
 	LAB_TEMPLATE=$file
