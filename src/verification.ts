@@ -113,12 +113,14 @@ export class Verification {
 		const address = formatNode(peer.node);
 		if (!peer.hears) return { text: `${address}: not in contact\n`, isEqual: false };
 		const { equality } = peer;
-		const theirs = equality.isSuspended ? SUSPENDED : verdictOf({
-			isVerified: equality.verifiedAt >= startedAt,
-			wrong: equality.refuted - before.refuted,
-			repairs: equality.repairs - before.repairs,
-			refused: peer.external[0].refused + peer.external[1].refused,
-		});
+		const theirs = equality.isSuspended
+			? SUSPENDED
+			: verdictOf({
+					isVerified: equality.verifiedAt >= startedAt,
+					wrong: equality.refuted - before.refuted,
+					repairs: equality.repairs - before.repairs,
+					refused: peer.external[0].refused + peer.external[1].refused,
+				});
 		const ours = verdictOf({
 			isVerified: verifiedByPeer(peer) >= startedAt,
 			wrong: equality.wrong - before.wrong,

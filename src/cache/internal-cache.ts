@@ -16,7 +16,7 @@ import { IPS_REPLICATED } from "../conntrack/status.ts";
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
 import { ConntrackLayout } from "./conntrack-layout.ts";
 import { ExpectationLayout } from "./expectation-layout.ts";
-import { STAMP } from "./record-layout.ts";
+import { CREATED, STAMP } from "./record-layout.ts";
 import { RecordStore } from "./record-store.ts";
 import { VersionDigest } from "./version-digest.ts";
 
@@ -88,6 +88,7 @@ export class InternalCache {
 		} else if (isNew || !isHeld) {
 			this.#graveyard?.delete(slot);
 			store.replace(slot, record, now);
+			store.setHeader(slot, CREATED, now);
 			counters.created++;
 		} else {
 			const known = this.#scratch;

@@ -10,7 +10,7 @@ export type TextSink = (text: string) => Promise<void> | undefined;
 /** Answers one request: writes text, and says how it went. */
 export type RequestHandler = (op: number, write: TextSink, argument?: string) => Promise<Reply>;
 
-/** Clients at a time; more are turned away. */
+/** Clients at a time; one more takes the place of whoever has not read its answer for longest, or is turned away. */
 const CLIENTS_MAX = 16;
 /** A client that says nothing for this long is cut off, milliseconds. */
 const IDLE_MAX_MS = 5000;
@@ -32,6 +32,8 @@ export class ControlServer {
 	readonly #handler: RequestHandler;
 	readonly #server: Server;
 	readonly #clients = new Set<Socket>();
+	/** Of these, those whose answer waits for them to read, longest first. */
+	readonly #unread = new Set<Socket>();
 
 	constructor(path: string, handler: RequestHandler, counters: ControlCounters) {
 		this.counters = counters;
@@ -81,11 +83,13 @@ export class ControlServer {
 			socket.destroy();
 		});
 		if (this.#clients.size >= CLIENTS_MAX) {
-			socket.destroy();
-			return;
+			const [idle] = this.#unread;
+			(idle ?? socket).destroy();
+			if (!idle) return;
+			this.#forget(idle);
 		}
 		this.#clients.add(socket);
-		socket.on("close", () => this.#clients.delete(socket));
+		socket.on("close", () => this.#forget(socket));
 		socket.setTimeout(IDLE_MAX_MS, () => socket.destroy());
 		let asked = Buffer.alloc(0);
 		socket.on("data", (chunk: Buffer) => {
@@ -109,11 +113,18 @@ export class ControlServer {
 		});
 	}
 
+	#forget(socket: Socket): void {
+		this.#clients.delete(socket);
+		this.#unread.delete(socket);
+	}
+
 	async #answer(socket: Socket, op: number, isJson: boolean, argument?: string): Promise<void> {
 		const write: TextSink = (text) => {
 			if (socket.destroyed || socket.write(text) || socket.writableLength < UNREAD_MAX) return undefined;
+			this.#unread.add(socket);
 			return new Promise((resolve) => {
 				const done = (): void => {
+					this.#unread.delete(socket);
 					socket.off("drain", done);
 					socket.off("close", done);
 					resolve();
