@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-netns simulate fuzz clean help
+.PHONY: build demo test check test-unit test-netns simulate chaos loss-matrix fuzz clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -86,6 +86,14 @@ simulate: build
 ## fuzz: generated and mutated input for every parser (COUNT=1000000 for each; some minutes)
 fuzz: build
 	@node test/fuzz/fuzz.mjs --target all --count $(or $(COUNT),1000000)
+
+## chaos: rounds of faults on a running pair with live flows (ROUNDS=200 SEED=1 CHAOS=--sealed; root, half an hour)
+chaos: build
+	@test/chaos/chaos.sh $(CHAOS) $(or $(ROUNDS),200) $(or $(SEED),1)
+
+## loss-matrix: time to equality by loss, beside conntrackd (LOSS="0 20"; root, some minutes)
+loss-matrix: build
+	@test/chaos/loss-matrix.sh $(LOSS)
 
 ## clean: remove what "make build" has made
 clean:

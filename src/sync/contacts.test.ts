@@ -62,6 +62,19 @@ test("strangers who answer no challenge never take the place of a peer", () => {
 	);
 });
 
+test("strangers do not keep out a peer that has restarted either", () => {
+	const sim = new Simulation(2, 2);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	sim.run(1500);
+	sim.start(b);
+	for (let i = 0; i < 60; i++) {
+		for (let sender = 10; sender < 60; sender++) greet(a, sender, [1, 1], sim.now);
+		sim.run(20);
+	}
+	assert.deepEqual(peerOf(a, b).epoch, b.ftfw.epoch);
+	assert.ok(peerOf(a, b).hears);
+});
+
 test("every takeover has a higher term than any before it", () => {
 	const sim = new Simulation(3, 3);
 	const [a, b, c] = sim.nodes as [SimulatedNode, SimulatedNode, SimulatedNode];

@@ -72,7 +72,7 @@ export class Contacts {
 	conflict: Peer | undefined;
 	readonly #options: ContactsOptions;
 	readonly #epochTag: number;
-	/** In the order in which they were first seen. Bounded: CANDIDATES_MAX. */
+	/** In the order in which they were first seen. Bounded: CANDIDATES_MAX, and one for each peer. */
 	readonly #candidates: Candidate[] = [];
 	/** Nodes that speak no version that I speak, by number. Bounded: PEERS_MAX. */
 	readonly #incompatible = new Map<number, number>();
@@ -206,7 +206,8 @@ export class Contacts {
 	#candidate(node: number, peer: Peer | undefined, now: number): Candidate | undefined {
 		let candidate = this.#candidates.find((one) => one.node === node);
 		if (!candidate) {
-			if (this.#candidates.length === CANDIDATES_MAX) return undefined;
+			// strangers must not keep out a peer that has restarted
+			if (!peer && this.#candidates.length >= CANDIDATES_MAX) return undefined;
 			const challenge = peer?.challenge ?? this.#options.entropy(CHALLENGE_SIZE);
 			candidate = { node, challenge, theirChallenge: new Uint8Array(0), seenAt: now };
 			this.#candidates.push(candidate);

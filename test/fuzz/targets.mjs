@@ -33,13 +33,13 @@ async function createRecord(dist) {
 				const isFull = names.overflow > 0;
 				const states = datagram.states.slice(0, datagram.stateCount);
 				writer.at = 0;
-				for (const { kind, isSet, record, version } of states) {
-					encoder[isSet ? "set" : "delete"](kind, record, version);
-				}
+				for (const state of states) encode(encoder, state);
 				assert.equal(again.decode(writer.bytes, 0, writer.at), undefined, "what was decoded encodes");
 				assert.equal(again.stateCount, states.length);
 				for (const [i, { record, ...rest }] of states.entries()) {
 					const { record: other, ...otherRest } = again.states[i];
+					// what is given back has no version
+					if (rest.op === "return") rest.version = 0;
 					assert.deepEqual(otherRest, rest);
 					// a name that found no room in the table is left out
 					if (!isFull) assert.deepEqual(other, record);
@@ -51,6 +51,12 @@ async function createRecord(dist) {
 			},
 		};
 	};
+}
+
+function encode(encoder, { kind, op, record, version, node, detail }) {
+	if (op === "claim" || op === "verdict") encoder[op](kind, record, version, node, detail);
+	else if (op === "return") encoder.giveBack(kind, record);
+	else encoder[op](kind, record, version);
 }
 
 /** Whole datagrams at a node that is in contact with another. */
@@ -83,6 +89,8 @@ async function createFrame(dist) {
 
 	return (seed) => {
 		let entropy = seed | 0;
+		let isWatched = true;
+		let heard;
 		const node = new ftfw.Ftfw({
 			node: 2,
 			epoch: new Uint8Array(EPOCH_SIZE).fill(7),
@@ -93,28 +101,38 @@ async function createFrame(dist) {
 			datagramMax: 1400,
 			credit: 64,
 			seal,
-			sink: () => {},
+			sink: (bytes, end) => {
+				if (isWatched && (bytes[3] & FLAG_HELLO) !== 0) heard = bytes.slice(0, end - seal.overhead);
+			},
 			entropy: (size) => new Uint8Array(size).fill(++entropy),
 			rejected: () => {},
 			notice: () => {},
 		});
 		let now = 1000;
 
+		/** The challenge that the node has set us in its last HELLO. */
+		function asked() {
+			if (!heard) return undefined;
+			const read = handshake.readHello(heard, HEADER_SIZE + EPOCH_SIZE, heard.length, THEM);
+			return read.forMe[0]?.challenge;
+		}
+
 		/** A HELLO of the other node, which echoes what it is asked to. */
 		function hello(epoch, sequence, options = {}) {
 			const writer = new msgpack.MsgpackWriter(new Uint8Array(1024));
 			writer.bytes.set(epoch, HEADER_SIZE);
 			writer.at = HEADER_SIZE + EPOCH_SIZE;
-			const me = new peers.Peer(2, 0, [], new Uint8Array(16).fill(3));
 			const known = node.peers.find((peer) => peer.node === THEM);
-			Object.assign(me, {
-				epoch: node.epoch,
-				epochTag: handshake.epochTagOf(node.epoch),
-				isUp: true,
-				hears: true,
-				theirChallenge: known ? known.challenge : new Uint8Array(0),
-			});
-			handshake.writeHello(writer, { credit: options.credit ?? 50, nextSequence: sequence + 1 }, [me]);
+			const greeting = {
+				node: 2,
+				adoptedTag: handshake.epochTagOf(node.epoch),
+				isHeard: true,
+				challenge: new Uint8Array(16).fill(3),
+				echo: known?.challenge ?? asked() ?? new Uint8Array(0),
+				offered: 0,
+			};
+			const state = { isPrimary: false, term: 0, policy: 0, keys: [] };
+			handshake.writeHello(writer, { credit: options.credit ?? 50, state }, [greeting], 0, 1024);
 			writeHeader(writer.bytes, FLAG_HELLO, THEM, handshake.epochTagOf(epoch), sequence);
 			return sealed(writer.bytes.slice(0, writer.at));
 		}
@@ -123,6 +141,7 @@ async function createFrame(dist) {
 		receive(hello(epoch, 1));
 		receive(hello(epoch, 2));
 		const them = node.peers[0];
+		isWatched = false;
 		assert.ok(them?.hears, "the two nodes are in contact");
 
 		/** Makes of any bytes what the other node could send next, or almost. */
