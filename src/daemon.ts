@@ -192,6 +192,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				drain: () => listener.drain(),
 				pump: () => ticker.pump(),
 			}),
+			events: () => {
+				listener.drain();
+				return listener.counters.received;
+			},
 			clock,
 			log,
 		});

@@ -1,11 +1,12 @@
 // The inputs kept in test/fuzz/corpus, and some thousands of new ones for everything that reads what others wrote.
 // `node test/fuzz/fuzz.mjs` does the same for as long as one likes.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 interface FuzzRun {
 	name: string;
@@ -27,16 +28,30 @@ const { watch } = (await import(new URL("../test/fuzz/watch.mjs", import.meta.ur
 };
 const here = new URL("./", import.meta.url).href;
 
-describe(`every kept input and ${COUNT} new ones are taken or refused as they should be`, {
+/** Of the count; those that take long take fewer. */
+const SHARES = {
+	config: 0.5,
+	pair: 0.4,
+	frame: 1,
+	keys: 0.5,
+	record: 1,
+	sealed: 0.5,
+	netlink: 1,
+	control: 1,
+	hello: 1,
+};
+
+describe(`every kept input and up to ${COUNT} new ones are taken or refused as they should be`, {
 	concurrency: 2,
 }, () => {
-	for (const name of ["config", "frame", "record", "netlink", "control"]) {
+	for (const [name, share] of Object.entries(SHARES)) {
 		test(name, async () => {
-			const result = await watch({ name, seed: SEED, count: COUNT, dist: here });
+			const count = Math.ceil(COUNT * share);
+			const result = await watch({ name, seed: SEED, count, dist: here });
 			assert.ok(result.ok, result.ok ? "" : result.text);
 			assert.ok(result.kept >= 10, `${result.kept} are kept`);
-			assert.equal(result.count, COUNT);
-			assert.ok(result.taken > COUNT / 50 && result.taken < COUNT, `${result.taken} were taken`);
+			assert.equal(result.count, count);
+			assert.ok(result.taken > count / 50 && result.taken < count, `${result.taken} were taken`);
 		});
 	}
 });
@@ -74,7 +89,8 @@ async function findingOf(dist: string, count: number, endlessSeconds?: number): 
 const spin = "const end = performance.now() + 60; while (performance.now() < end);";
 
 test("the fuzzer finds an exception, and what it prints shows it again", async () => {
-	const dist = madeUp("throws", "if (bytes.length === 3 && calls > 3000) null.x;");
+	// every other call is with a piece of the input
+	const dist = madeUp("throws", "if (bytes.length === 3 && calls > 3000 && calls % 2 === 1) null.x;");
 	const found = await findingOf(dist, 9000);
 	assert.match(found.text, /TypeError/);
 	const { seed, count, command } = found;
@@ -102,6 +118,39 @@ test("the fuzzer finds an input that never ends", async () => {
 test("the fuzzer finds a change of a built-in prototype", async () => {
 	const dist = madeUp("pollutes", "if (calls === 1000) Object.prototype.polluted = 1;");
 	assert.match((await findingOf(dist, 1000)).text, /prototype has changed/);
+});
+
+test("the fuzzer finds a method that was replaced", async () => {
+	const dist = madeUp("replaces", "if (calls === 1000) Array.prototype.at = () => 1;");
+	assert.match((await findingOf(dist, 1000)).text, /prototype has changed: Array\.prototype\.at/);
+});
+
+test("the inputs of a run are divided among jobs, and a line says what came of it", () => {
+	const script = fileURLToPath(new URL("../test/fuzz/fuzz.mjs", import.meta.url));
+	const fuzz = (dist: string, count: number) => {
+		const args = [
+			"--target",
+			"control",
+			"--count",
+			String(count),
+			"--jobs",
+			"2",
+			"--seed",
+			"5",
+			"--dist",
+			dist,
+		];
+		return spawnSync(process.execPath, [script, ...args], { encoding: "utf8" });
+	};
+	const { status, stdout } = fuzz(fileURLToPath(here), 2500);
+	assert.match(stdout, /^control +2500 inputs in .*: 0 crashes, 0 hangs, .* heap at most .* seed 5\n/);
+	assert.equal(status, 0);
+	const dist = madeUp("throws-late", "if (calls > 1500) null.x;");
+	const found = fuzz(fileURLToPath(dist), 2500);
+	assert.match(found.stderr, /^control +FAILED: TypeError/);
+	// the second job began with its own first input
+	assert.match(found.stderr, /--seed 5 --count \d+\n[\s\S]*--seed 2005 --count/);
+	assert.equal(found.status, 1);
 });
 
 test("the fuzzer finds a leak", async () => {

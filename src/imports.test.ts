@@ -59,6 +59,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	system: { values: [], node: EVERYTHING },
 	daemon: { values: EVERYTHING, node: EVERYTHING },
 	operations: { values: EVERYTHING, node: EVERYTHING },
+	purge: { values: EVERYTHING, node: EVERYTHING },
 	verification: { values: EVERYTHING, node: EVERYTHING },
 	"keys-in-use": { values: EVERYTHING, node: EVERYTHING },
 	"event-router": { values: EVERYTHING, node: EVERYTHING },

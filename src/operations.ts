@@ -7,11 +7,11 @@ import type { Refusal } from "./commit/messages.ts";
 import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
-import { CONNTRACK_WORDS, newConntrackRecord } from "./conntrack/record.ts";
 import type { DaemonControl } from "./control/handlers.ts";
 import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
 import { errnoText } from "./netlink/error.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
+import { Purge, walkSlices } from "./purge.ts";
 import type { LinkSecurity } from "./security/link-security.ts";
 import type { Ftfw } from "./sync/ftfw.ts";
 import type { KernelResync } from "./sync/kernel-resync.ts";
@@ -19,8 +19,6 @@ import type { Ticker } from "./sync/ticker.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
 
-/** Slots of one slice when a cache is walked. */
-const SLICE_SLOTS = 8192;
 /** Refused entries that are logged one by one; the rest is counted by reason. */
 const REFUSALS_LOGGED = 20;
 /** The first resync after an overrun waits this long, each further one twice as long, milliseconds. */
@@ -32,8 +30,6 @@ const OVERRUN_CALM_MS = 10_000;
 const AUDIT_EVERY_MS = 600_000;
 /** The same when a peer has found a difference: at most this often. */
 const SUSPICION_EVERY_MS = 60_000;
-/** Records per message to the worker. */
-const PURGE_BATCH = 1000;
 
 export interface OperationsOptions {
 	commit: Commit;
@@ -48,6 +44,8 @@ export interface OperationsOptions {
 	purgeTimeout: number;
 	hasExpectations: boolean;
 	resync: KernelResync;
+	/** Kernel events so far, those that are waiting included. */
+	events: () => number;
 	clock: Clock;
 	log: Log;
 }
@@ -60,9 +58,7 @@ export class Operations {
 	readonly stopped: Promise<number>;
 	stop: (status: number) => void = () => {};
 	readonly #options: OperationsOptions;
-	#cancelPurge: (() => void) | undefined;
-	/** The purge under way; it stops at the next batch when it is told to. */
-	#purging: { isStopped: boolean; done: Promise<void> } | undefined;
+	readonly #purge: Purge;
 	/** Cancels what the clock has still to do. */
 	readonly #timers = new Set<() => void>();
 	#overrunWait = OVERRUN_WAIT_MS;
@@ -75,12 +71,19 @@ export class Operations {
 		this.#options = options;
 		this.commit = options.commit;
 		this.resync = options.resync;
+		this.#purge = new Purge({
+			...options,
+			peers: () => options.ftfw.peers,
+			begun: () => {
+				this.kernelFlushes++;
+				this.resync.withdrawals = true;
+			},
+		});
 		this.stopped = new Promise((resolve) => {
 			this.stop = (status) => {
 				options.log.notice("---- shutdown received ----");
 				this.stop = () => {};
-				this.#cancelPurge?.();
-				if (this.#purging) this.#purging.isStopped = true;
+				void this.#purge.stop();
 				for (const cancel of this.#timers) cancel();
 				resolve(status);
 			};
@@ -141,7 +144,7 @@ export class Operations {
 			resetTimers: () => {
 				// the stock hook does so when the node is backup or at fault
 				ftfw.contacts.becomeBackup(clock.now());
-				this.#schedulePurge();
+				this.#purge.schedule();
 			},
 			stop: () => this.stop(0),
 			notice: (text) => log.notice(text),
@@ -228,22 +231,24 @@ export class Operations {
 			log.warning("commit already in progress, skipping");
 			return "commit already in progress";
 		}
-		this.#cancelPurge?.();
-		if (this.#purging) {
-			// a purge that goes on would delete what is committed now
-			this.#purging.isStopped = true;
-			await this.#purging.done;
-		}
+		// a purge that goes on would delete what is committed now
+		await this.#purge.stop();
 		if (kinds.length === 0) return undefined;
 		if (kinds.includes(CONNTRACK)) ftfw.contacts.becomePrimary(clock.now());
 		const what = kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!];
 		log.notice(`committing ${what}`);
 		const left: string[] = [];
+		const eventsBefore = this.#options.events();
 		for (const kind of kinds) {
 			this.#refusals = { count: new Map(), logged: 0 };
 			const summary = await this.commit.run(kind);
 			this.#report(kind, summary);
 			for (const [reason, count] of this.#refusals.count) left.push(`${count} ${NOUN[kind]}: ${reason}`);
+		}
+		if (this.#options.events() !== eventsBefore) {
+			// an entry that ended while it was being written, and others that met an event on the way, are not what
+			// the cache believes: our own changes send us no event
+			void this.#attempt(() => this.#resync(KINDS, true));
 		}
 		return left.length === 0 ? undefined : `not everything could be committed: ${left.join("; ")}`;
 	}
@@ -267,36 +272,25 @@ export class Operations {
 
 	async #flushInternal(): Promise<void> {
 		const { clock } = this.#options;
-		this.#cancelPurge?.();
+		this.#purge.cancel();
 		for (const cache of this.#options.internal) {
-			await this.#walk(cache.store, (slot) => cache.withdraw(slot, Math.floor(clock.now() / 1000)));
+			await walkSlices(clock, cache.store, (slot) => cache.withdraw(slot, Math.floor(clock.now() / 1000)));
 		}
 	}
 
 	async #flushExternal(): Promise<string | undefined> {
-		this.#cancelPurge?.();
+		const { clock, log, ftfw, externals } = this.#options;
+		this.#purge.cancel();
 		if (this.commit.isRunning) {
-			this.#options.log.warning("commit still in progress, external cache not flushed");
+			log.warning("commit still in progress, external cache not flushed");
 			return "commit still in progress, external cache not flushed";
 		}
 		// what an operator has taken out must not come back by itself
-		for (const { equality } of this.#options.ftfw.peers) equality.isSuspended = true;
+		for (const { equality } of ftfw.peers) equality.isSuspended = true;
 		for (const kind of KINDS) {
-			for (const cache of this.#options.externals(kind))
-				await this.#walk(cache.store, (slot) => cache.drop(slot));
+			for (const cache of externals(kind)) await walkSlices(clock, cache.store, (slot) => cache.drop(slot));
 		}
 		return undefined;
-	}
-
-	/** Visits every live slot, in slices. */
-	async #walk(
-		store: { readonly end: number; isLive(slot: number): boolean },
-		visit: (slot: number) => void,
-	): Promise<void> {
-		for (let slot = 0; slot < store.end; slot++) {
-			if (store.isLive(slot)) visit(slot);
-			if (slot % SLICE_SLOTS === SLICE_SLOTS - 1) await this.#options.clock.pause();
-		}
 	}
 
 	async #flushKernel(kinds: readonly Kind[]): Promise<void> {
@@ -319,54 +313,6 @@ export class Operations {
 	async #resync(kinds: readonly Kind[], isAudit = false): Promise<void> {
 		const { hasExpectations } = this.#options;
 		await this.resync.run(hasExpectations ? kinds : kinds.filter((kind) => kind === CONNTRACK), isAudit);
-	}
-
-	/** -t: after PurgeTimeout the kernel forgets what a peer has taken over. */
-	#schedulePurge(): void {
-		const { clock, log, purgeTimeout } = this.#options;
-		if (this.#cancelPurge) return;
-		log.notice(`flushing conntrack table in ${purgeTimeout} secs`);
-		const cancel = clock.after(purgeTimeout * 1000, () => {
-			this.#cancelPurge = undefined;
-			const purging = { isStopped: false, done: Promise.resolve() };
-			purging.done = this.#attempt(() => this.#purge(purging)).finally(() => {
-				this.#purging = undefined;
-			});
-			this.#purging = purging;
-		});
-		this.#cancelPurge = () => {
-			cancel();
-			this.#cancelPurge = undefined;
-		};
-	}
-
-	async #purge(purging: { readonly isStopped: boolean }): Promise<void> {
-		const { internal, ftfw, worker, log } = this.#options;
-		const [conntracks] = internal;
-		const record = newConntrackRecord();
-		const batches: Int32Array[][] = [[]];
-		await this.#walk(conntracks.store, (slot) => {
-			conntracks.store.read(slot, record);
-			const isTaken = ftfw.peers.some(({ external }) => {
-				const { store } = external[CONNTRACK];
-				const theirs = store.find(record);
-				return theirs >= 0 && store.isLive(theirs);
-			});
-			if (!isTaken) return;
-			if (batches.at(-1)!.length === PURGE_BATCH) batches.push([]);
-			batches.at(-1)!.push(record.slice());
-		});
-		log.notice("flushing kernel conntrack table (scheduled)");
-		this.kernelFlushes++;
-		this.resync.withdrawals = true;
-		for (const batch of batches) {
-			if (purging.isStopped) return;
-			const records = new Int32Array(batch.length * CONNTRACK_WORDS);
-			batch.forEach((one, i) => {
-				records.set(one, i * CONNTRACK_WORDS);
-			});
-			await worker.run({ type: "delete", records });
-		}
 	}
 
 	/** Runs what nobody waits for; a failure is a log line. */
