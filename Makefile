@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-netns simulate chaos loss-matrix fuzz clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix fuzz clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -41,7 +41,7 @@ test:
 	fi
 	passed=0 failed=0 skipped=0 parts=
 	$$make check || failed=1 parts=" check"
-	for kind in unit netns; do
+	for kind in unit simulation netns; do
 		$$make test-$$kind TOTALS="$$totals/$$kind" || true
 		if ! read -r p f s <"$$totals/$$kind"; then p=0 f=1 s=0; fi
 		[ $$f -eq 0 ] || parts+=" test-$$kind"
@@ -75,17 +75,28 @@ test-unit:
 	fi
 	exit $$status
 
+## test-simulation: some schedules of the replication under a virtual clock, and the named scenarios
+test-simulation: build-simulation
+	@[ -z "$(TOTALS)" ] || : >"$(TOTALS)"
+	node $(simulator) --scenarios --quick --jobs 2 $(if $(TOTALS),--totals "$(TOTALS)")
+
 ## test-netns: the tests on real kernel tables, in network namespaces (root, else skipped)
 test-netns:
 	@NETNS_TOTALS="$(TOTALS)" test/netns/run.sh
 
-## simulate: many schedules of the protocol simulation (SEEDS=5000; some minutes)
-simulate: build
-	@CTSYNC_SEEDS=$(or $(SEEDS),5000) node --test dist/sync/ftfw.test.js
+simulator := build/simulation/test/simulation/main.js
 
-## fuzz: generated and mutated input for every parser (COUNT=1000000 for each; some minutes)
+build-simulation: node_modules/.package-lock.json
+	@$(tools)/tsc -p test/simulation/tsconfig.json
+
+## simulate: many schedules of the whole replication under a virtual clock, then mutants of it (SEEDS=100000; an hour or two)
+simulate: build-simulation
+	@nice -n 5 node $(simulator) --scenarios --seeds $(or $(SEEDS),100000) --jobs 2
+	nice -n 5 node $(simulator) --mutants --seeds 10000 --jobs 2
+
+## fuzz: generated and mutated input for every parser (COUNT=100000 for each, JOBS=2; COUNT=full: 26 million, half an hour)
 fuzz: build
-	@node test/fuzz/fuzz.mjs --target all --count $(or $(COUNT),1000000)
+	@node test/fuzz/fuzz.mjs --target $(or $(TARGET),all) --count $(or $(COUNT),100000) --jobs $(or $(JOBS),2)
 
 ## chaos: rounds of faults on a running pair with live flows (ROUNDS=200 SEED=1 CHAOS=--sealed; root, half an hour)
 chaos: build

@@ -212,6 +212,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			passes,
 			flushPort: worker.flushPort,
 			clock,
+			ended: (kind, record) => operations.commit.ended(kind, record),
 			announced: (record) => masters.announced(record),
 			changed: () => ticker.pump(),
 			overrun: () => operations.overrun(listener.socket, buffer, general.netlinkOverrunResync),

@@ -10,6 +10,8 @@ export interface RouterOptions {
 	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
 	flushPort: number;
 	clock: Clock;
+	/** The kernel has ended an entry, not at our bidding. */
+	ended: (kind: Kind, record: Int32Array) => void;
 	/** An expectation was announced. */
 	announced: (record: Int32Array) => void;
 	/** A batch of events has been applied. */
@@ -46,12 +48,13 @@ export class EventRouter implements EventHandler {
 	}
 
 	#route(kind: Kind, event: EventKind, record: Int32Array, port: number): void {
-		const { internal, passes, flushPort, clock } = this.#options;
+		const { internal, passes, flushPort, clock, ended } = this.#options;
 		const cache = internal[kind];
 		const now = Math.floor(clock.now() / 1000);
 		if (event === "destroy") {
 			const slot = cache.store.find(record);
 			const isHeld = slot >= 0 && cache.store.isLive(slot);
+			if (port !== flushPort) ended(kind, record);
 			if (isHeld && port === flushPort) cache.withdraw(slot, now);
 			// an entry that is held ends, whatever the filter says of its last state
 			else if (isHeld || passes(kind, record)) cache.destroy(record, now);

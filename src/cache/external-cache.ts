@@ -171,6 +171,17 @@ export class ExternalCache {
 		this.store.remove(slot);
 	}
 
+	/**
+	 * There is room again, for all that was refused or for much of it: forgets that it was. The digests differ then, and
+	 * the repair brings what fits.
+	 */
+	reconsider(): void {
+		const room = this.#limit - this.store.live;
+		if (this.#refused.size === 0 || room < Math.min(this.#refused.size, this.#limit / 8)) return;
+		for (const version of this.#refused.values()) this.digest.toggle(version);
+		this.#refused.clear();
+	}
+
 	/** Puts all that counts into a digest that was cleared. */
 	addTo(digest: VersionDigest): void {
 		const { store } = this;

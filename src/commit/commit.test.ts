@@ -49,6 +49,19 @@ if (isInPrivateNetwork(import.meta.url)) {
 		return entry;
 	};
 
+	test("what the kernel ends while it is being committed does not come back; the next commit may bring it", async () => {
+		await start();
+		const { conntracks } = populate(500);
+		kit.tell(conntracks);
+		const last = conntracks.at(-1)!;
+		const running = kit.commit.run(CONNTRACK);
+		kit.commit.ended(CONNTRACK, conntrackToRecord(last, kit.names));
+		assert.equal((await running).created, conntracks.length - 1);
+		await kit.settle();
+		assert.equal(kit.kernel.get(last), "ENOENT");
+		assert.equal((await kit.commit.run(CONNTRACK)).created, 1);
+	});
+
 	test("a few thousand entries of every kind are in the kernel afterwards, and a second commit finds them all", async () => {
 		await start();
 		const { conntracks, expectations } = populate(3000);

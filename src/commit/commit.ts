@@ -51,6 +51,8 @@ export class Commit {
 	/** A commit is under way. */
 	isRunning = false;
 	readonly #options: CommitOptions;
+	/** Slots that are hidden from the commit under way because the kernel has ended their entries. Bounded by the caches. */
+	#ended: [RecordStore, number][] = [];
 	readonly #shared = new Map<RecordStore, number>();
 	readonly #records = [newConntrackRecord(), newExpectationRecord()] as const;
 
@@ -77,7 +79,20 @@ export class Commit {
 			return { ...result, seconds: (clock.now() - startedAt) / 1000 };
 		} finally {
 			for (const external of externals) external.touched = undefined;
+			for (const [store, slot] of this.#ended) store.setMark(slot, HIDDEN, false);
+			this.#ended = [];
 			this.isRunning = false;
+		}
+	}
+
+	/** The kernel says that an entry has ended: a commit that is under way must not bring it back. */
+	ended(kind: Kind, record: Int32Array): void {
+		if (!this.isRunning) return;
+		for (const { store } of this.#options.externals(kind)) {
+			const slot = store.find(record);
+			if (slot < 0 || !store.isLive(slot) || !store.isOwned(slot)) continue;
+			store.setMark(slot, HIDDEN, true);
+			this.#ended.push([store, slot]);
 		}
 	}
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PROTOCOL_VERSION, writeHello } from "./handshake.ts";
+import { epochTagOf, PROTOCOL_VERSION, writeHello } from "./handshake.ts";
 import { recordOf, type SimulatedNode, Simulation } from "./simulation.ts";
 import { EPOCH_SIZE, FLAG_HELLO, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
+import { RecordType } from "./wire/record-type.ts";
 import { PlainSeal } from "./wire/seal.ts";
 
 const peerOf = (holder: SimulatedNode, other: SimulatedNode) =>
@@ -75,6 +76,28 @@ test("strangers do not keep out a peer that has restarted either", () => {
 	assert.ok(peerOf(a, b).hears);
 });
 
+test("a forged number from far ahead blinds a node for no longer than it takes to miss its peer", () => {
+	const sim = new Simulation(8, 2);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	sim.run(1500);
+	const writer = new MsgpackWriter(new Uint8Array(64));
+	writer.at = HEADER_SIZE;
+	writer.array(1);
+	writer.uint(RecordType.alive);
+	for (const ahead of [2 ** 23, 2 ** 40]) {
+		writeHeader(writer.bytes, 0, a.id, epochTagOf(a.ftfw.epoch), a.ftfw.outgoing.nextSequence + ahead);
+		const end = new PlainSeal().seal(writer.bytes, HEADER_SIZE, HEADER_SIZE + 2);
+		b.ftfw.receive(writer.bytes.slice(), 0, end, sim.now);
+	}
+	sim.set(a, 7, 1);
+	sim.run(100);
+	assert.equal(sim.differences().length, 1, "the forgery has an effect without a key");
+	sim.run(6000);
+	assert.deepEqual(sim.differences(), []);
+	assert.ok(peerOf(b, a).window.highest < 2 ** 20);
+	assert.ok(!sim.notices.some((text) => text.includes("restarted")));
+});
+
 test("every takeover has a higher term than any before it", () => {
 	const sim = new Simulation(3, 3);
 	const [a, b, c] = sim.nodes as [SimulatedNode, SimulatedNode, SimulatedNode];
@@ -90,6 +113,19 @@ test("every takeover has a higher term than any before it", () => {
 	assert.equal(b.ftfw.contacts.state.term, 2, "a hook that runs twice changes nothing");
 	a.ftfw.contacts.becomePrimary(sim.now);
 	assert.equal(a.ftfw.contacts.state.term, 3);
+});
+
+test("the highest term of all leaves a node that can still be understood", () => {
+	const sim = new Simulation(6, 2);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	sim.run(1000);
+	a.ftfw.contacts.state.term = 0xffffffff;
+	a.ftfw.contacts.sendHello(sim.now);
+	sim.run(50);
+	b.ftfw.contacts.becomePrimary(sim.now);
+	sim.run(50);
+	assert.equal(peerOf(a, b).state.term, 0xffffffff);
+	assert.equal(a.ftfw.counters.badPayload, 0);
 });
 
 test("two primaries are a conflict when it lasts, and both say so until one gives in", () => {

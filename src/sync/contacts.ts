@@ -24,6 +24,9 @@ const DOWN_AFTER = 3500;
 const LAGGARD_AFTER = 300;
 /** HELLO while some peer is not up; else now and then, so that nodes which missed each other meet; and in answer. */
 const HELLO_EVERY = 500;
+/** ... in the first seconds of a start more often: floods of forged ones must not keep nodes apart. */
+const HELLO_FIRST_EVERY = 100;
+const FIRST = 10_000;
 const HELLO_ALWAYS_EVERY = 3000;
 const HELLO_ANSWER_EVERY = 20;
 /** Epochs that greet and are not adopted: who does not answer its challenge makes room for others. */
@@ -31,6 +34,9 @@ const CANDIDATES_MAX = 32;
 const CANDIDATE_KEPT = 2000;
 /** Two nodes that both say they are primary are a conflict when it lasts: a failover passes through it. */
 const CONFLICT_AFTER = 3000;
+
+/** A term has 32 bits. At the end of them all primaries are alike, and who was heard last counts. */
+const TERM_MAX = 0xffffffff;
 
 /** An epoch that greets, of a node that is no peer yet or has restarted. */
 interface Candidate {
@@ -78,6 +84,7 @@ export class Contacts {
 	readonly #incompatible = new Map<number, number>();
 	#helloAt = Number.NEGATIVE_INFINITY;
 	#helloFrom = 0;
+	#startedAt: number | undefined;
 	#conflictSince: number | undefined;
 	isHelloWanted = false;
 
@@ -99,7 +106,7 @@ export class Contacts {
 			return "badVersion";
 		}
 		let peer = this.find(frame.sender);
-		if (!peer?.epoch || !sameBytes(peer.epoch, epoch)) {
+		if (!peer?.epoch || !sameBytes(peer.epoch, epoch) || !peer.window.isFresh(frame.sequence)) {
 			const candidate = this.#candidate(frame.sender, peer, now);
 			if (!candidate) return "tooManyPeers";
 			const hasEchoed = hello.forMe.some(({ echo }) => sameBytes(echo, candidate.challenge));
@@ -148,7 +155,9 @@ export class Contacts {
 		while (this.#candidates[0] && now - this.#candidates[0].seenAt > CANDIDATE_KEPT) this.#candidates.shift();
 		this.#watchRoles(now);
 		const isAlone = this.peers.length === 0 || this.peers.some((peer) => !peer.isUp || !peer.hears);
-		const every = this.isHelloWanted ? HELLO_ANSWER_EVERY : isAlone ? HELLO_EVERY : HELLO_ALWAYS_EVERY;
+		this.#startedAt ??= now;
+		const alone = now - this.#startedAt < FIRST ? HELLO_FIRST_EVERY : HELLO_EVERY;
+		const every = this.isHelloWanted ? HELLO_ANSWER_EVERY : isAlone ? alone : HELLO_ALWAYS_EVERY;
 		if (now - this.#helloAt >= every) this.sendHello(now);
 	}
 
@@ -173,7 +182,7 @@ export class Contacts {
 	becomePrimary(now: number): void {
 		const highest = Math.max(0, ...this.peers.map((peer) => peer.state.term));
 		if (!this.state.isPrimary || highest >= this.state.term) {
-			this.state.term = Math.max(this.state.term, highest) + 1;
+			this.state.term = Math.min(TERM_MAX, Math.max(this.state.term, highest) + 1);
 		}
 		this.state.isPrimary = true;
 		this.sendHello(now);
@@ -212,6 +221,7 @@ export class Contacts {
 			candidate = { node, challenge, theirChallenge: new Uint8Array(0), seenAt: now };
 			this.#candidates.push(candidate);
 		}
+		if (peer) candidate.challenge = peer.challenge;
 		return candidate;
 	}
 
@@ -222,7 +232,7 @@ export class Contacts {
 	}
 
 	#adopt(peer: Peer, epoch: Uint8Array, frame: Frame, now: number): void {
-		const isRestart = peer.epoch !== undefined;
+		const isRestart = peer.epoch !== undefined && !sameBytes(peer.epoch, epoch);
 		peer.epoch = epoch;
 		peer.epochTag = epochTagOf(epoch);
 		peer.window.reset(frame.sequence - 1);
@@ -260,6 +270,7 @@ export class Contacts {
 	#down(peer: Peer, now: number): void {
 		peer.isUp = false;
 		peer.ackOwed = 0;
+		peer.challenge = this.#options.entropy(CHALLENGE_SIZE);
 		this.#setHears(peer, false, now);
 		this.#options.notice(`node ${formatNode(peer.node)} is silent`);
 	}

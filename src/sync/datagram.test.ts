@@ -150,16 +150,17 @@ for (const [name, write, fault] of FAULTS) {
 }
 
 test("a datagram has so many records of each sort, and not one more", () => {
-	const limits: [limit: number, write: (writer: MsgpackWriter) => void][] = [
+	const limits: [limit: number, write: (writer: MsgpackWriter, i: number) => void][] = [
 		[RECORDS_MAX, (w) => writePart(w, { kind: CONNTRACK, isSet: true, record: recordOf(1, 2), version: 3 })],
 		[64, (w) => writeAck(w, new Uint8Array(1))],
-		[64, (w) => writeControl(w, RecordType.bulkBegin, 1, 1)],
+		[64, (w, i) => writeControl(w, RecordType.bulkBegin, i, 1)],
+		[1, (w) => writeControl(w, RecordType.bulkBegin, 7, 1)],
 	];
 	for (const [limit, write] of limits) {
 		const writer = newWriter();
-		for (let i = 0; i < limit; i++) write(writer);
+		for (let i = 0; i < limit; i++) write(writer, i);
 		assert.equal(decode(writer).fault, undefined);
-		write(writer);
+		write(writer, limit);
 		assert.equal(decode(writer).fault, "payload");
 	}
 });

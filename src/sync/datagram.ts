@@ -107,7 +107,7 @@ export class Datagram {
 		while (reader.at < end) {
 			const elements = reader.array();
 			const type = reader.uint(0xff);
-			if (reader.failed) break;
+			if (reader.failed || elements === 0) return "payload";
 			const state = STATES.get(type);
 			const shape = SHAPES.get(type);
 			if (state) {
@@ -124,7 +124,7 @@ export class Datagram {
 			if (reader.failed) break;
 		}
 		if (!reader.failed) return undefined;
-		return reader.at >= end ? "truncated" : "payload";
+		return reader.hasRunOut ? "truncated" : "payload";
 	}
 
 	#state([kind, op]: readonly [Kind, StateOp], elements: number): void {
@@ -132,6 +132,8 @@ export class Datagram {
 		const records = this.#records[this.stateCount++]!;
 		state.kind = kind;
 		state.op = op;
+		state.node = 0;
+		state.detail = 0;
 		state.record = kind === CONNTRACK ? records.conntrack : records.expectation;
 		if (op === "set" || op === "return") {
 			if (kind === CONNTRACK) this.#decoder.conntrackSet(elements, state.record);
@@ -140,8 +142,10 @@ export class Datagram {
 			const more = op === "claim" || op === "verdict" ? 2 : 0;
 			if (kind === CONNTRACK) this.#decoder.conntrackNamed(elements - more, state.record);
 			else this.#decoder.expectationNamed(elements - more, state.record);
-			state.node = more > 0 ? this.reader.uint(WORD_MAX) : 0;
-			state.detail = more > 0 ? this.reader.uint(WORD_MAX) : 0;
+			if (more > 0) {
+				state.node = this.reader.uint(WORD_MAX);
+				state.detail = this.reader.uint(WORD_MAX);
+			}
 		}
 		state.version = this.#decoder.version;
 	}
@@ -155,6 +159,8 @@ export class Datagram {
 		}
 		const numbers: number[] = [];
 		for (let i = 0; i < shape.numbers; i++) numbers.push(reader.uint(WORD_MAX));
+		// nobody says the same twice, and nobody may have the same answered twice
+		if (this.others.some((other) => other.type === type && other.numbers[0] === numbers[0])) reader.fail();
 		this.others.push({ type, numbers, at: hasBytes ? reader.bin(shape.bytes) : -1 });
 	}
 

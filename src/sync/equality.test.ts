@@ -142,6 +142,30 @@ test("a peer without room is equal all the same, and says what it refuses", () =
 	assert.equal(equalityOf(b, a).repairs, 0);
 });
 
+test("what was refused is asked for again when there is room", () => {
+	const sim = new Simulation(10, 2, { externalLimit: 100 });
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	for (let key = 0; key < 80; key++) sim.set(a, key, 1);
+	sim.run(2000);
+	// while the old ones are still held for it, there is no room for the new ones
+	for (let key = 0; key < 80; key++) a.kernel.delete(key);
+	for (let key = 1000; key < 1080; key++) a.kernel.set(key, 2);
+	sim.start(a);
+	sim.run(15_000);
+	assert.deepEqual(sim.differences(), []);
+	assert.equal(externalOf(b, a).refused, 0);
+	// a cache that is full stays so, and nobody asks again and again
+	for (let key = 2000; key < 2040; key++) sim.set(a, key, 1);
+	sim.run(10_000);
+	const { recordsSent } = a.ftfw.counters;
+	sim.run(60_000);
+	assert.deepEqual([externalOf(b, a).store.live, externalOf(b, a).refused], [100, 20]);
+	assert.equal(a.ftfw.counters.recordsSent, recordsSent);
+	for (let key = 2000; key < 2040; key++) sim.destroy(a, key);
+	sim.run(10_000);
+	assert.deepEqual(sim.differences(), []);
+});
+
 test("what an operator has taken out of the external cache stays out until the next bulk", () => {
 	const { sim, a, b } = pair(100);
 	const external = externalOf(b, a);

@@ -321,6 +321,7 @@ export class Equality {
 		this.#auditedAt = now;
 		for (const peer of peers) {
 			if (peer.isReceivingBulk || peer.equality.isSuspended) continue;
+			for (const external of peer.external) external.reconsider();
 			let audit = this.#audits.get(peer);
 			if (!audit || audit.walk.isOver) {
 				audit = { walk: this.#walkOf(peer), buckets: undefined };

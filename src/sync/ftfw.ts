@@ -15,7 +15,7 @@ import { Contacts } from "./contacts.ts";
 import { type Ack, Datagram, type OtherRecord, type StateRecord } from "./datagram.ts";
 import { type Difference, Equality, VERDICT } from "./equality.ts";
 import type { FtfwOptions } from "./ftfw-options.ts";
-import { epochTagOf, readHello } from "./handshake.ts";
+import { epochTagOf, readHello, sameBytes } from "./handshake.ts";
 import { Outgoing } from "./outgoing.ts";
 import { supersede, unsupersede } from "./ownership.ts";
 import { Control, Peer } from "./peer.ts";
@@ -38,7 +38,7 @@ export { type Difference, VERDICT };
 /** A node that has nothing else to say says ALIVE this often, milliseconds. */
 const ALIVE_EVERY = 1000;
 /** HELLOs of unknown epochs that are looked into: each costs a key derivation, and anybody can send them. */
-const STRANGERS_PER_SECOND = 200;
+const STRANGERS_PER_SECOND = 1000;
 /** Datagrams that are acknowledged together, and the longest that one waits for it, milliseconds. */
 const ACK_EVERY = 8;
 const ACK_WITHIN = 2;
@@ -147,24 +147,29 @@ export class Ftfw {
 		if (fault) return this.#reject(FRAME_REJECT[fault]);
 		if (frame.sender === this.node) return this.#reject("ownNode");
 		const peer = this.contacts.find(frame.sender);
-		const isKnownEpoch = peer?.epoch !== undefined && peer.epochTag === frame.epochTag;
-		if (isKnownEpoch && !peer.window.isFresh(frame.sequence)) {
+		const isHello = (frame.flags & FLAG_HELLO) !== 0;
+		const isKnownEpoch =
+			peer?.epoch !== undefined &&
+			peer.epochTag === frame.epochTag &&
+			(!isHello || sameBytes(peer.epoch, bytes.subarray(start + HEADER_SIZE, frame.body)));
+		const isStale = isKnownEpoch && !peer.window.isFresh(frame.sequence);
+		// a peer that has fallen silent may come back by an answer to a new challenge, wherever its window stands
+		if (isStale && (!isHello || peer.isUp)) {
 			counters.replayed++;
 			return false;
 		}
-		const isHello = (frame.flags & FLAG_HELLO) !== 0;
 		if (!isHello && !isKnownEpoch) {
 			// not answered: whoever is not heard says HELLO by itself
 			counters.unknownEpoch++;
 			return false;
 		}
-		if (isHello && !isKnownEpoch && !(peer?.greetings ?? this.#strangers).take(now)) {
+		if (isHello && (!isKnownEpoch || isStale) && !(peer?.greetings ?? this.#strangers).take(now)) {
 			return this.#reject("helloFlood");
 		}
 		const epoch = isHello ? bytes.slice(start + HEADER_SIZE, frame.body) : peer!.epoch!;
 		const stop = this.#options.seal.unseal(frame, epoch, bytes, start, end);
 		if (stop < 0) return this.#reject("badSeal");
-		if (isKnownEpoch) peer.keyId = frame.keyId;
+		if (isKnownEpoch && !isStale) peer.keyId = frame.keyId;
 		return isHello ? this.#hello(epoch, bytes, stop, now) : this.#data(peer!, bytes, stop, now);
 	}
 
@@ -233,7 +238,8 @@ export class Ftfw {
 		const fault = this.contacts.greeted(hello, epoch, this.#frame, now);
 		if (fault) return this.#reject(fault);
 		const peer = this.contacts.find(this.#frame.sender);
-		if (peer?.epochTag !== this.#frame.epochTag) return false;
+		if (!peer?.epoch || !sameBytes(peer.epoch, epoch) || peer.helloSequence < this.#frame.sequence)
+			return false;
 		if (peer.offered > 0) this.returned.offered(peer, now);
 		return true;
 	}

@@ -5,7 +5,7 @@ import type { PeerEquality } from "./peer-equality.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { ReplayWindow } from "./replay-window.ts";
 
-const GREETINGS_PER_SECOND = 200;
+const GREETINGS_PER_SECOND = 1000;
 
 /** Peers have a bit each in sixteen. */
 export const PEERS_MAX = 16;

@@ -1,20 +1,29 @@
-// So many in a second and no more.
+// So many in a second and no more, spread over it: whoever comes in a flood takes a share, not all there is.
+
+/** The share of a second's amount that may be taken at once. */
+const BURST = 1 / 50;
 
 export class RateLimit {
 	readonly #perSecond: number;
-	#taken = 0;
-	#since = Number.NEGATIVE_INFINITY;
+	readonly #burst: number;
+	#left: number;
+	#at = Number.NEGATIVE_INFINITY;
 
 	constructor(perSecond: number) {
 		this.#perSecond = perSecond;
+		this.#burst = Math.max(1, perSecond * BURST);
+		this.#left = this.#burst;
 	}
 
-	/** Whether there is room for one more in the present second; `now` in milliseconds. */
+	/** Whether there is room for one more now; `now` in milliseconds. */
 	take(now: number): boolean {
-		if (now - this.#since >= 1000) {
-			this.#since = now;
-			this.#taken = 0;
+		if (now > this.#at) {
+			const gained = Number.isFinite(this.#at) ? ((now - this.#at) * this.#perSecond) / 1000 : 0;
+			this.#left = Math.min(this.#burst, this.#left + gained);
+			this.#at = now;
 		}
-		return this.#taken++ < this.#perSecond;
+		if (this.#left < 1) return false;
+		this.#left--;
+		return true;
 	}
 }

@@ -2,6 +2,8 @@
 // seen: state is always sent again under a new number, so dropping them costs nothing.
 
 export const WINDOW = 4096;
+/** No sender gets ahead of a receiver by so many: between two datagrams that it hears, it would be down. */
+const LEAP_MAX = 2 ** 24;
 const WORDS = WINDOW / 32;
 
 export class ReplayWindow {
@@ -20,9 +22,9 @@ export class ReplayWindow {
 		return this.highest - WINDOW + 1;
 	}
 
-	/** Whether the number is neither too old nor seen. */
+	/** Whether the number is neither too old nor seen, nor from far in the future. */
 	isFresh(sequence: number): boolean {
-		if (sequence > this.highest) return true;
+		if (sequence > this.highest) return sequence - this.highest <= LEAP_MAX;
 		if (sequence <= this.highest - WINDOW) return false;
 		const bit = sequence % WINDOW;
 		return (this.#bits[bit >>> 5]! & (1 << (bit & 31))) === 0;
@@ -39,7 +41,7 @@ export class ReplayWindow {
 		this.#bits[bit >>> 5]! |= 1 << (bit & 31);
 	}
 
-	/** Whether the number was seen (too old ones are). */
+	/** Whether the number, not above the highest, was seen (too old ones are). */
 	isSeen(sequence: number): boolean {
 		return sequence <= this.highest && !this.isFresh(sequence);
 	}

@@ -6,7 +6,7 @@ import { FuzzFailure } from "./engine.mjs";
 const ENDLESS_SECONDS = 10;
 
 /**
- * Resolves to { ok: true, kept, count, taken, seconds, rate, growth }, or to { ok: false, text } with what was found
+ * Resolves to { ok: true, kept, count, taken, seconds, heap, growth }, or to { ok: false, text } with what was found
  * and, if one command shows it again, { seed, count, command }.
  *
  * @param run { name, seed, count, dist }: the target, the first seed, how many inputs, the URL of the built dist

@@ -1,7 +1,9 @@
-// MessagePack records that look like ours, and lie: about counts, lengths, kinds and attribute bits.
-import { EDGE_BYTES } from "./random.mjs";
+// MessagePack records that look like ours, and lie: about counts, lengths, kinds and attribute bits; about entries that
+// are not there, nodes that are somebody else, and numbers that nobody would say.
+import { MsgpackLiar } from "./msgpack-liar.mjs";
 
 const INTEGERS = [0, 1, 2, 10, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff];
+const VERSIONS = [0, 1, 0xffffffff, 2 ** 32, 2 ** 52, Number.MAX_SAFE_INTEGER];
 const NAMES = [
 	"ftp",
 	"Q.931",
@@ -31,34 +33,79 @@ const CONNTRACK_PARTS = {
 	13: "",
 };
 const EXPECTATION_PARTS = { 0: "u", 2: "n", 3: "n", 4: "u", 5: "", 6: "duuA" };
+/** Version and key. */
+const CONNTRACK_KEY = "vkzoA";
+const EXPECTATION_KEY = "vkzoccK";
+/** Behind the type; N is a node, i a slot or a bulk's number, l a small one, B, D bins of 64 and 128. */
+const SHAPES = {
+	3: CONNTRACK_KEY,
+	5: EXPECTATION_KEY,
+	6: "NuvuB",
+	7: "Ni",
+	8: "Ni",
+	9: "Ni",
+	10: "",
+	11: CONNTRACK_KEY,
+	12: EXPECTATION_KEY,
+	64: "lD",
+	65: "ND",
+	66: `${CONNTRACK_KEY}Nu`,
+	67: `${EXPECTATION_KEY}Nu`,
+	68: `${CONNTRACK_KEY}Nl`,
+	69: `${EXPECTATION_KEY}Nl`,
+	70: "Nuuuuu",
+	71: "N",
+	72: "Nli",
+	73: "Nliil",
+};
+const CONNTRACK_STATES = [2, 74];
+const EXPECTATION_STATES = [4, 75];
+const TYPES = [...CONNTRACK_STATES, ...EXPECTATION_STATES, ...Object.keys(SHAPES).map(Number)];
+/** Ports of the entries that are likely to be there. */
+export const POOL = 48;
 
 export class WireGrammar {
 	#random;
-	#bytes = [];
+	#out;
+	/** Whether this record speaks of an entry that may well be there. */
+	#isPooled = false;
 
-	constructor(random) {
+	/** @param isEarnest few lies about the form, and mostly entries that are there */
+	constructor(random, isEarnest = false) {
 		this.#random = random;
+		this.#out = new MsgpackLiar(random, isEarnest ? 0.1 : 1);
+		this.isEarnest = isEarnest;
 	}
 
 	/** Some records. */
 	datagram() {
-		this.#bytes = [];
-		const count = this.#random.chance(0.9) ? 1 + this.#random.below(4) : this.#random.below(70);
+		const random = this.#random;
+		const count = random.chance(0.9) ? 1 + random.below(4) : random.below(70);
 		for (let i = 0; i < count; i++) this.#record();
-		return Uint8Array.from(this.#bytes);
+		return this.#out.bytes();
 	}
 
 	#record() {
 		const random = this.#random;
-		const type = random.chance(0.97) ? 1 + random.below(10) : random.below(256);
-		if (type === 2) this.#state(type, CONNTRACK_PARTS, "puuA");
-		else if (type === 3) this.#elements([type], "vpuuA");
-		else if (type === 4) this.#state(type, EXPECTATION_PARTS, "puuuuKpuA");
-		else if (type === 5) this.#elements([type], "vpuuuuK");
-		else if (type === 6) this.#elements([type], "uuvuB");
-		else if (type >= 7 && type <= 9) this.#elements([type], "uu");
-		else if (type === 10) this.#elements([type], "");
+		this.#isPooled = random.chance(this.isEarnest ? 0.9 : 0.4);
+		const type = this.#out.lies(0.03) ? random.below(256) : random.pick(TYPES);
+		if (CONNTRACK_STATES.includes(type)) this.#state(type, CONNTRACK_PARTS, "kzoA");
+		else if (EXPECTATION_STATES.includes(type)) this.#state(type, EXPECTATION_PARTS, "kzoccKpuA");
+		else if (SHAPES[type] !== undefined) this.#elements([type], SHAPES[type]);
 		else this.#elements([type], "uuu");
+		if (random.chance(0.03)) this.#unknown();
+	}
+
+	/** A record of a type that a later version may have. */
+	#unknown() {
+		const random = this.#random;
+		const count = random.below(5);
+		this.#out.array(1 + count);
+		this.#out.integer(76 + random.below(180));
+		for (let i = 0; i < count; i++) {
+			if (this.#out.lies(0.3)) this.#out.anything(5);
+			else this.#out.value(3);
+		}
 	}
 
 	/** A SET: its attribute bits decide what follows. */
@@ -66,115 +113,86 @@ export class WireGrammar {
 		const random = this.#random;
 		let bits = 0;
 		for (const bit of Object.keys(parts)) if (random.chance(0.3)) bits |= 1 << bit;
-		if (type === 2 && random.chance(0.9) && bits & 1) bits &= ~(1 << 13);
-		if (type === 2 && random.chance(0.9) && bits & (1 << 5)) bits &= ~(1 << 6);
+		const isConntrack = parts === CONNTRACK_PARTS;
+		if (isConntrack && bits & 1 && !this.#out.lies(0.1)) bits &= ~(1 << 13);
+		if (isConntrack && bits & (1 << 5) && !this.#out.lies(0.1)) bits &= ~(1 << 6);
 		let shape = fixed;
 		for (const [bit, part] of Object.entries(parts)) if (bits & (1 << bit)) shape += part;
-		if (random.chance(0.05)) bits ^= 1 << random.below(20);
+		if (this.#out.lies(0.05)) bits ^= 1 << random.below(20);
 		this.#elements([type, "v", bits], shape);
 	}
 
 	#elements(first, shape) {
-		const random = this.#random;
-		const isV6 = random.chance(0.3);
-		let count = first.length + shape.length;
-		if (random.chance(0.03)) count = random.below(40);
-		this.#array(count);
+		const out = this.#out;
+		const isV6 = !this.#isPooled && this.#random.chance(0.3);
+		out.array(out.lies(0.03) ? this.#random.below(40) : first.length + shape.length);
 		for (const element of first) {
-			if (element === "v") this.#integer(random.below(2 ** 20));
-			else this.#integer(element);
+			if (element === "v") this.#element("v", isV6);
+			else out.integer(element);
 		}
 		for (const kind of shape) {
-			if (random.chance(0.01)) this.#anything(3);
+			if (out.lies(0.01)) out.anything(3);
 			else this.#element(kind, isV6);
 		}
 	}
 
 	#element(kind, isV6) {
 		const random = this.#random;
-		const family = random.chance(0.99) ? (isV6 ? 10 : 2) : random.below(256);
+		const out = this.#out;
 		switch (kind) {
+			case "k":
+				return out.integer(this.#isPooled ? 2 | (6 << 8) : this.#protocols(isV6));
 			case "p":
-				return this.#integer(family | (random.pick([1, 6, 17, 47, 58, 132, random.below(256)]) << 8));
+				return out.integer(this.#protocols(isV6));
+			case "z":
+				return out.integer(this.#isPooled ? 0 : random.below(2 ** 16));
+			case "o":
+				return out.integer(this.#isPooled ? random.below(POOL) : random.below(2 ** 32));
+			case "c":
+				return out.integer(this.#isPooled ? 0 : random.below(2 ** 32));
 			case "t":
-				return this.#integer(random.below(random.chance(0.9) ? 10 : 256) | (random.below(2 ** 24) * 256));
+				return out.integer(random.below(out.lies(0.1) ? 256 : 10) | (random.below(2 ** 24) * 256));
 			case "s":
-				return this.#integer(random.below(random.chance(0.9) ? 12 : 300));
+				return out.integer(random.below(out.lies(0.1) ? 300 : 12));
 			case "d":
-				return this.#integer(random.below(random.chance(0.9) ? 2 : 5));
+				return out.integer(random.below(out.lies(0.1) ? 5 : 2));
+			case "l":
+				return out.integer(random.chance(0.9) ? random.below(6) : random.below(100));
+			case "i":
+				return out.integer(random.chance(0.7) ? random.below(POOL * 2) : random.pick(INTEGERS));
 			case "v":
-				return this.#integer(random.chance(0.9) ? random.below(2 ** 20) : Number.MAX_SAFE_INTEGER);
+				return out.integer(this.#version());
+			case "N":
+				return out.integer(random.chance(0.9) ? 1 + random.below(2) : random.pick(INTEGERS));
 			case "n":
-				return this.#string(random.pick(NAMES));
+				return out.string(this.isEarnest ? random.pick(["ftp", "sip", "x"]) : random.pick(NAMES));
 			case "A":
+				if (this.#isPooled) return out.exactBin([10, 0, 0, 1, 10, 0, 0, 2]);
+				return out.bin(isV6 ? 32 : 8);
 			case "M":
-				return this.#bin(isV6 ? 32 : 8);
+				return out.bin(isV6 ? 32 : 8);
 			case "K":
-				return this.#bin(isV6 ? 64 : 16);
+				if (this.#isPooled)
+					return out.exactBin([10, 0, 0, 1, 10, 0, 0, 2, 255, 255, 255, 255, 255, 255, 255, 255]);
+				return out.bin(isV6 ? 64 : 16);
 			case "B":
-				return this.#bin(random.chance(0.9) ? 64 : random.below(80));
+				return out.bin(random.chance(0.9) ? 64 : random.below(this.isEarnest ? 65 : 80));
+			case "D":
+				return random.chance(0.2) ? out.exactBin(new Uint8Array(128).fill(255)) : out.bin(128);
 			default:
-				return this.#integer(random.chance(0.5) ? random.pick(INTEGERS) : random.below(2 ** 32));
+				return out.integer(random.chance(0.5) ? random.pick(INTEGERS) : random.below(2 ** 32));
 		}
 	}
 
-	/** Every kind that MessagePack has, and the byte that it has not. */
-	#anything(depth) {
+	#protocols(isV6) {
 		const random = this.#random;
-		switch (random.below(9)) {
-			case 0:
-				return this.#put(0x80 | random.below(16));
-			case 1:
-				return this.#put(random.pick([0xca, 0xcb]), ...random.bytes(8));
-			case 2:
-				return this.#put(0xe0 | random.below(32));
-			case 3:
-				return this.#put(random.pick([0xc7, 0xd4, 0xd5, 0xd8]), ...random.bytes(3));
-			case 4:
-				return this.#put(random.pick([0xc0, 0xc1, 0xc2, 0xc3]));
-			case 5:
-				return this.#put(random.pick([0xdd, 0xdf, 0xdb, 0xc6, 0xc9]), ...random.bytes(4));
-			case 6: {
-				const count = random.below(4);
-				this.#array(count);
-				for (let i = 0; depth > 0 && i < count; i++) this.#anything(depth - 1);
-				return undefined;
-			}
-			case 7:
-				return this.#bin(random.below(300));
-			default:
-				return this.#put(random.pick(EDGE_BYTES));
-		}
+		const family = this.#out.lies(0.01) ? random.below(256) : isV6 ? 10 : 2;
+		return family | (random.pick([1, 6, 17, 47, 58, 132, random.below(256)]) << 8);
 	}
 
-	#array(count) {
-		if (count < 16 && !this.#random.chance(0.02)) this.#put(0x90 | count);
-		else this.#put(0xdc, count >>> 8, count & 0xff);
-	}
-
-	#bin(length) {
+	#version() {
 		const random = this.#random;
-		const said = random.chance(0.99) ? length : random.pick(EDGE_BYTES);
-		this.#put(0xc4, said & 0xff, ...random.bytes(random.chance(0.99) ? length : random.below(70)));
-	}
-
-	#string(text) {
-		const said = this.#random.chance(0.99) ? text.length : this.#random.below(32);
-		this.#put(0xa0 | said, ...Buffer.from(text, "latin1"));
-	}
-
-	#integer(value) {
-		if (value > 0xffffffff || this.#random.chance(0.02)) {
-			const big = BigInt(value);
-			this.#put(0xcf, ...Array.from({ length: 8 }, (_, i) => Number((big >> BigInt(56 - 8 * i)) & 0xffn)));
-		} else if (value >= 0x10000 || this.#random.chance(0.02)) {
-			this.#put(0xce, value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff);
-		} else if (value >= 0x100) this.#put(0xcd, value >>> 8, value & 0xff);
-		else if (value >= 0x80) this.#put(0xcc, value);
-		else this.#put(value);
-	}
-
-	#put(...bytes) {
-		for (const byte of bytes) this.#bytes.push(byte);
+		if (random.chance(0.05)) return random.pick(VERSIONS);
+		return random.below(this.#isPooled ? 4 * POOL : 2 ** 20);
 	}
 }

@@ -99,6 +99,8 @@ export class MsgpackReader {
 	at = 0;
 	end = 0;
 	failed = false;
+	/** It failed because the bytes came to an end. */
+	hasRunOut = false;
 
 	/** Aims the reader at bytes [start, end). */
 	reset(bytes: Uint8Array, start: number, end: number): void {
@@ -106,6 +108,7 @@ export class MsgpackReader {
 		this.at = start;
 		this.end = end;
 		this.failed = false;
+		this.hasRunOut = false;
 	}
 
 	fail(): number {
@@ -186,7 +189,11 @@ export class MsgpackReader {
 
 	#take(count: number): number {
 		const at = this.at;
-		if (this.failed || at + count > this.end) return this.fail();
+		if (this.failed) return 0;
+		if (at + count > this.end) {
+			this.hasRunOut = true;
+			return this.fail();
+		}
 		this.at = at + count;
 		return at;
 	}
