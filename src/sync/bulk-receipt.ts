@@ -10,10 +10,12 @@ const LOST_SHARE = 1 / 16;
 /** How long the only copy of a lost table is kept, milliseconds. */
 const HOLD_FOR = 120_000;
 
-export function beginReceipt(peer: Peer, id: number): void {
+/** @param sequence of the datagram that says so: what is in older ones is in the bulk, or is gone */
+export function beginReceipt(peer: Peer, id: number, sequence: number): void {
 	// a repeated BEGIN, or one of a bulk that is over
 	if (id === peer.bulkReceiving || id <= peer.bulkReceived) return;
 	peer.bulkReceiving = id;
+	peer.bulkSince = Math.max(peer.bulkSince, sequence);
 	peer.sweepAt[0] = peer.sweepAt[1] = -1;
 	for (const external of peer.external) external.beginGeneration();
 	peer.equality.reset();

@@ -241,6 +241,7 @@ export class Contacts {
 		peer.helloSequence = 0;
 		peer.bulkReceiving = 0;
 		peer.bulkReceived = 0;
+		peer.bulkSince = 0;
 		peer.resyncServed = 0;
 		peer.offered = 0;
 		peer.heldUntil = Number.NEGATIVE_INFINITY;

@@ -274,6 +274,8 @@ export class Ftfw {
 		const { kind, op, record, version } = state;
 		const seconds = Math.floor(now / 1000);
 		const external = peer.external[kind];
+		const isOld = this.#frame.sequence < peer.bulkSince;
+		if (isOld && (op === "set" || op === "delete" || op === "withdraw")) return;
 		switch (op) {
 			case "set": {
 				const slot = external.set(record, version, seconds);
@@ -307,7 +309,7 @@ export class Ftfw {
 		if (node !== this.node) return;
 		switch (other.type) {
 			case RecordType.bulkBegin:
-				beginReceipt(peer, id);
+				beginReceipt(peer, id, this.#frame.sequence);
 				return;
 			case RecordType.bulkEnd:
 				if (!endReceipt(peer, id, now)) return;

@@ -56,6 +56,8 @@ export class Peer {
 	/** Number of the bulk that it is sending, 0 when it is complete. */
 	bulkReceiving = 0;
 	bulkReceived = 0;
+	/** Sequence number of the datagram that began the last bulk: of older ones nothing counts that concerns entries. */
+	bulkSince = 0;
 
 	// What it hears of me.
 	/** It has adopted my epoch: datagrams reach it. */
