@@ -24,12 +24,12 @@ export function beginReceipt(peer: Peer, id: number, sequence: number): void {
 /** @returns whether it ends the bulk that is being received */
 export function endReceipt(peer: Peer, id: number, now: number): boolean {
 	if (id !== peer.bulkReceiving) return false;
-	const isFirst = peer.bulkReceived === 0;
+	const { heldBefore } = peer;
+	peer.heldBefore = 0;
 	peer.bulkReceiving = 0;
 	peer.bulkReceived = id;
-	const held = peer.external[0].store.live + peer.external[1].store.live;
 	const confirmed = peer.external[0].confirmed + peer.external[1].confirmed;
-	if (isFirst && held > 0 && confirmed < held * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
+	if (confirmed < heldBefore * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
 	if (now >= peer.heldUntil) peer.sweepAt[0] = peer.sweepAt[1] = 0;
 	return true;
 }

@@ -245,6 +245,7 @@ export class Contacts {
 		peer.resyncServed = 0;
 		peer.offered = 0;
 		peer.heldUntil = Number.NEGATIVE_INFINITY;
+		peer.heldBefore = isRestart ? peer.external[0].store.live + peer.external[1].store.live : 0;
 		peer.sweepAt[0] = peer.sweepAt[1] = -1;
 		peer.ackOwed = 0;
 		for (const external of peer.external) external.beginEpoch();

@@ -161,12 +161,18 @@ export class Equality {
 		if (now - this.#auditedAt >= AUDIT_EVERY) this.#audit(hearing, now);
 	}
 
-	/** A record that came from this peer. @returns false if it is none of these */
-	other(peer: Peer, record: OtherRecord, bytes: Uint8Array, now: number): boolean {
+	/**
+	 * A record that came from this peer, in the datagram with this number.
+	 *
+	 * @returns false if it is none of these
+	 */
+	other(peer: Peer, record: OtherRecord, bytes: Uint8Array, sequence: number, now: number): boolean {
 		const [first = 0] = record.numbers;
 		switch (record.type) {
 			case RecordType.digest:
-				if (first < SLICES) this.#compare(peer, first, bytes, record.at, now);
+				// one that was overtaken by changes says what was before them
+				if (first < SLICES && sequence === peer.window.highest)
+					this.#compare(peer, first, bytes, record.at, now);
 				return true;
 			case RecordType.query:
 				if (first !== this.#options.node) return true;

@@ -304,7 +304,7 @@ export class Ftfw {
 	#other(peer: Peer, other: OtherRecord, bytes: Uint8Array, now: number): void {
 		const [node, id = 0] = other.numbers;
 		const datagram = this.#datagram;
-		if (this.equality.other(peer, other, bytes, now)) return;
+		if (this.equality.other(peer, other, bytes, this.#frame.sequence, now)) return;
 		if (this.returned.other(peer, other, datagram.states, datagram.stateCount, now)) return;
 		if (node !== this.node) return;
 		switch (other.type) {

@@ -85,6 +85,8 @@ export class Outgoing {
 				// a flow that nobody was told of ends without a word
 				const told = cache.store.peers(slot) & this.#ready;
 				this.dirty.clean(kind, slot);
+				// whoever comes back before the others have acknowledged gets a bulk, in which the entry is not
+				cache.store.setPeers(slot, told);
 				if (told === 0) cache.forget(slot);
 				else this.dirty.mark(kind, slot, told);
 			},

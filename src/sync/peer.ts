@@ -49,6 +49,8 @@ export class Peer {
 	theirChallenge: Uint8Array = new Uint8Array(0);
 	/** It has restarted with next to nothing: until then (milliseconds) what it had is kept for it. */
 	heldUntil = Number.NEGATIVE_INFINITY;
+	/** Entries of it that were held when it restarted, until its first bulk is complete. */
+	heldBefore = 0;
 	/** Entries of mine that it has kept for me. */
 	offered = 0;
 	/** Slots that the sweep after its bulk has still to look at, by Kind; -1 is none. */
