@@ -140,6 +140,8 @@ export class InternalCache {
 		}
 		this.counters.destroyFailed++;
 		this.counters.destroyNotFound++;
+		// nor may the dump under way bring it back
+		if (slot >= 0) this.store.setHeader(slot, STAMP, this.resync);
 		if (slot < 0 && this.#graveyard && this.#graveyard.size < this.limit) {
 			// the dump under way may still show it
 			const grave = this.store.insert(record, now);

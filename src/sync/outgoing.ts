@@ -263,7 +263,8 @@ export class Outgoing {
 		}
 		this.inFlight.add(this.nextSequence, key, version);
 		this.dirty.clean(kind, slot);
-		store.setPeers(slot, store.peers(slot) | peers);
+		// whoever hears me may take it, though the datagram is for another
+		if (store.isLive(slot)) store.setPeers(slot, store.peers(slot) | this.#ready);
 		this.#options.counters.recordsSent++;
 		return peers;
 	}
@@ -362,6 +363,15 @@ export class Outgoing {
 			if ((this.inFlight.pending(n) & peer.bit) !== 0) this.inFlight.settle(n, peer.bit, this.#settled);
 		}
 		this.inFlight.advance(this.nextSequence);
+		// the dead that still wait to be sent must not wait for it when it is back
+		for (const queue of [this.dirty.queue, this.bulk.retry]) {
+			queue.each((key) => {
+				const { store } = this.#options.caches[kindOf(key)];
+				const slot = slotOf(key);
+				if (store.state(slot) !== 0 && !store.isLive(slot))
+					store.setPeers(slot, store.peers(slot) & ~peer.bit);
+			});
+		}
 	}
 
 	/** Nobody hears: empties the queues, and forgets the dead in them. */

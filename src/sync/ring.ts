@@ -25,6 +25,11 @@ export class Ring {
 		this.head++;
 	}
 
+	/** Calls with every number, oldest first. */
+	each(visit: (item: number) => void): void {
+		for (let i = this.head; i < this.tail; i++) visit(this.#items[i & (this.#items.length - 1)]!);
+	}
+
 	#grow(): void {
 		const items = new Int32Array(this.#items.length * 2);
 		const oldMask = this.#items.length - 1;
