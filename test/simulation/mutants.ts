@@ -33,13 +33,13 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "the challenge is never replaced",
 		file: CONTACTS,
-		find: "peer.challenge = this.#options.entropy(CHALLENGE_SIZE);",
-		replace: "",
+		find: "peer.challenge = this.#options.entropy(CHALLENGE_SIZE);\n        peer.theirChallenge",
+		replace: "peer.theirChallenge",
 	},
 	{
 		name: "no replay window: numbers are never seen before",
 		file: WINDOW,
-		find: "if (sequence > this.highest)\n            return true;",
+		find: "if (sequence > this.highest)\n            return sequence - this.highest <= LEAP_MAX;",
 		replace: "return true;",
 	},
 	{
@@ -174,8 +174,8 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "epoch tag not checked: any datagram of a known node counts",
 		file: FTFW,
-		find: "peer?.epoch !== undefined && peer.epochTag === frame.epochTag;",
-		replace: "peer?.epoch !== undefined;",
+		find: "peer.epochTag === frame.epochTag &&\n            (!isHello",
+		replace: "(!isHello",
 	},
 	{
 		name: "a dead entry is forgotten before its end was acknowledged",
@@ -279,8 +279,8 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "no HELLO once all are up",
 		file: CONTACTS,
-		find: "isAlone ? HELLO_EVERY : HELLO_ALWAYS_EVERY;",
-		replace: "isAlone ? HELLO_EVERY : Infinity;",
+		find: "isAlone ? alone : HELLO_ALWAYS_EVERY;",
+		replace: "isAlone ? alone : Infinity;",
 		nodes: 3,
 	},
 	{

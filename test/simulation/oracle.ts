@@ -160,8 +160,8 @@ export class Oracle {
 			this.fail("I4", `node ${holder} adopted an epoch that node ${peer.node} never had`);
 			return undefined;
 		}
-		// a receiver that starts may meet a peer that has restarted since; it never goes back
-		if (known && epoch.index <= known.epoch.index) {
+		// a receiver may miss an epoch, or shake hands with the same one again after a silence; it never goes back
+		if (known && epoch.index < known.epoch.index) {
 			const from = known.epoch.index;
 			this.fail("I4", `node ${holder} adopted epoch ${epoch.index} of node ${peer.node} after ${from}`);
 		}
