@@ -27,6 +27,7 @@ import { MasterWatch } from "./netlink/master-watch.ts";
 import { Operations } from "./operations.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import {
+	kernelWarnings,
 	linkOf,
 	netlinkBuffer,
 	nodeIdOf,
@@ -82,7 +83,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		});
 		cleanup.unshift(() => log.close());
 		for (const problem of options.warnings) log.warning(formatProblem(problem));
-		for (const warning of warnings) log.warning(warning);
+		for (const warning of [...warnings, ...kernelWarnings()]) log.warning(warning);
 
 		// what the parts are made of
 		const names = new NameTable();

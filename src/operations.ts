@@ -28,6 +28,8 @@ const OVERRUN_WAIT_MAX_MS = 5000;
 const OVERRUN_CALM_MS = 10_000;
 /** The kernel's tables are compared with the caches this often, though nothing seems to be wrong, milliseconds. */
 const AUDIT_EVERY_MS = 600_000;
+/** How often a comparison looks whether the commit is over that it waits for. */
+const COMMIT_POLL_MS = 20;
 /** The same when a peer has found a difference: at most this often. */
 const SUSPICION_EVERY_MS = 60_000;
 
@@ -76,7 +78,7 @@ export class Operations {
 			peers: () => options.ftfw.peers,
 			begun: () => {
 				this.kernelFlushes++;
-				this.resync.withdrawals = true;
+				this.resync.withdrawals.add(CONNTRACK).add(EXPECTATION);
 			},
 		});
 		this.stopped = new Promise((resolve) => {
@@ -233,6 +235,7 @@ export class Operations {
 		}
 		// a purge that goes on would delete what is committed now
 		await this.#purge.stop();
+		if (this.commit.isRunning) return "commit already in progress";
 		if (kinds.length === 0) return undefined;
 		if (kinds.includes(CONNTRACK)) ftfw.contacts.becomePrimary(clock.now());
 		const what = kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!];
@@ -298,7 +301,8 @@ export class Operations {
 		for (const kind of kinds) {
 			log.notice(`flushing kernel ${kind === CONNTRACK ? "conntrack" : "expect"} table`);
 			this.kernelFlushes++;
-			this.resync.withdrawals = true;
+			// the end of a master is that of its expectations
+			this.resync.withdrawals.add(kind).add(EXPECTATION);
 			await worker.run({ type: "flush", kind, ...filter });
 		}
 	}
@@ -311,7 +315,9 @@ export class Operations {
 	}
 
 	async #resync(kinds: readonly Kind[], isAudit = false): Promise<void> {
-		const { hasExpectations } = this.#options;
+		const { hasExpectations, clock } = this.#options;
+		// the dump would not show what a commit has taken into the cache and not written yet
+		while (this.commit.isRunning) await new Promise<void>((resolve) => clock.after(COMMIT_POLL_MS, resolve));
 		await this.resync.run(hasExpectations ? kinds : kinds.filter((kind) => kind === CONNTRACK), isAudit);
 	}
 

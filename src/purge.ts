@@ -83,6 +83,7 @@ export class Purge {
 			if (batches.at(-1)!.length === BATCH) batches.push([]);
 			batches.at(-1)!.push(record.slice());
 		});
+		if (running.isStopped) return;
 		log.notice("flushing kernel conntrack table (scheduled)");
 		begun();
 		for (const batch of batches) {

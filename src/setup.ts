@@ -1,4 +1,5 @@
 // Configuration -> what the parts are opened with. Everything that depends on this host's interfaces is here.
+import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Network, Speakers } from "./channel/source-guard.ts";
@@ -123,6 +124,18 @@ export function policyChecksum({ general, sync }: Config): number {
 	]);
 	const bytes = new TextEncoder().encode(text);
 	return crc32c(bytes, 0, bytes.length) >>> 0;
+}
+
+/** What the kernel of this namespace does not do and should; lines for the log. */
+export function kernelWarnings(): string[] {
+	try {
+		if (readFileSync("/proc/sys/net/netfilter/nf_conntrack_events", "utf8").trim() !== "0") return [];
+		return [
+			"net.netfilter.nf_conntrack_events is 0: the kernel does not tell of new connections, set it to 1",
+		];
+	} catch {
+		return [];
+	}
 }
 
 /** The event socket's buffer, and the size that it may grow to after an overrun; bytes. */

@@ -138,7 +138,7 @@ export class Verification {
 }
 
 /** `-f external`: an operator wants it so. */
-const SUSPENDED = { text: "not compared, emptied by hand; -n fetches them again", isEqual: true };
+const SUSPENDED = { text: "not compared, emptied by -f; -n fetches them again", isEqual: true };
 
 function verdictOf(found: { isVerified: boolean; wrong: number; repairs: number; refused: number }) {
 	const faults: string[] = [];

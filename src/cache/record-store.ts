@@ -91,7 +91,7 @@ export class RecordStore {
 		const at = this.slab.offset(slot);
 		beginWrite(words, at);
 		if ((words[at + META]! & STATE_MASK) === DEAD) {
-			words[at + META] = (words[at + META]! & ~(STATE_MASK | WITHDRAWN)) | LIVE;
+			words[at + META] = (words[at + META]! & ~(STATE_MASK | WITHDRAWN | HIDDEN)) | LIVE;
 			words[at + CREATED] = now;
 			this.live++;
 		}

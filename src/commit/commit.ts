@@ -151,7 +151,8 @@ export class Commit {
 		const ended: Int32Array[] = [];
 		for (const { store, touched } of externals) {
 			for (const slot of touched!) {
-				if (store.state(slot) !== DEAD) continue;
+				// the end of a view that did not count is nobody's end
+				if (store.state(slot) !== DEAD || !store.isOwned(slot)) continue;
 				const record = this.#records[CONNTRACK];
 				store.read(slot, record);
 				const known = internal.store.find(record);

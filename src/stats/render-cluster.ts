@@ -14,19 +14,21 @@ function renderPeer(peer: PeerStats): string {
 	return (
 		`node=${peer.node} address=${peer.address} state=${peer.state} dirty=${peer.dirty} ` +
 		`in-flight=${peer.inFlight} rx-age=${age} held=${peer.held} ${role(peer)}\n` +
-		`  its entries here: ${renderEquality(peer.theirs)}\n` +
-		`  our entries there: ${renderEquality(peer.ours)}\n`
+		`  its entries here: ${renderEquality(peer.theirs, peer.state)}\n` +
+		`  our entries there: ${renderEquality(peer.ours, peer.state)}\n`
 	);
 }
 
 const role = ({ isPrimary, term }: { isPrimary: boolean; term: number }): string =>
 	`role=${isPrimary ? "primary" : "backup"} term=${term}`;
 
-function renderEquality(stats: EqualityStats): string {
+function renderEquality(stats: EqualityStats, state: PeerStats["state"]): string {
 	const { verifiedSeconds, differing, refused, wrong } = stats;
 	const parts: string[] = [];
-	if (stats.isSuspended) parts.push("emptied by hand, not compared before the next bulk");
-	else if (verifiedSeconds === undefined) parts.push("not verified yet");
+	if (stats.isSuspended) parts.push("emptied by -f, not compared before its next bulk");
+	else if (state === "down" && verifiedSeconds !== undefined) {
+		parts.push(`not in contact; last equal ${verifiedSeconds.toFixed(1)} s ago`);
+	} else if (verifiedSeconds === undefined) parts.push("not verified yet");
 	else {
 		const isEqual = differing === 0 || verifiedSeconds < EQUAL_WITHIN;
 		parts.push(

@@ -13,7 +13,7 @@ const HOLD_FOR = 120_000;
 /** @param sequence of the datagram that says so: what is in older ones is in the bulk, or is gone */
 export function beginReceipt(peer: Peer, id: number, sequence: number): void {
 	// a repeated BEGIN, or one of a bulk that is over
-	if (id === peer.bulkReceiving || id <= peer.bulkReceived) return;
+	if (id <= peer.bulkReceiving || id <= peer.bulkReceived) return;
 	peer.bulkReceiving = id;
 	peer.bulkSince = Math.max(peer.bulkSince, sequence);
 	peer.sweepAt[0] = peer.sweepAt[1] = -1;
@@ -30,7 +30,7 @@ export function endReceipt(peer: Peer, id: number, now: number): boolean {
 	peer.bulkReceived = id;
 	const confirmed = peer.external[0].confirmed + peer.external[1].confirmed;
 	if (confirmed < heldBefore * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
-	if (now >= peer.heldUntil) peer.sweepAt[0] = peer.sweepAt[1] = 0;
+	peer.sweepAt[0] = peer.sweepAt[1] = 0;
 	return true;
 }
 
@@ -40,8 +40,11 @@ export function sweepReceipt(peer: Peer, now: number): void {
 		peer.heldUntil = Number.NEGATIVE_INFINITY;
 		if (peer.bulkReceiving === 0) peer.sweepAt[0] = peer.sweepAt[1] = 0;
 	}
+	const isHolding = peer.heldUntil > 0;
 	for (const kind of KINDS) {
 		const at = peer.sweepAt[kind];
-		if (at >= 0) peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS);
+		if (at < 0) continue;
+		const seconds = Math.floor(now / 1000);
+		peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS, peer.window.highest, seconds, isHolding);
 	}
 }

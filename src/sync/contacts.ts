@@ -35,6 +35,8 @@ const CANDIDATE_KEPT = 2000;
 /** Two nodes that both say they are primary are a conflict when it lasts: a failover passes through it. */
 const CONFLICT_AFTER = 3000;
 
+/** The log has a line about two nodes with one number this often. */
+const TWINS_TOLD_EVERY = 10_000;
 /** A term has 32 bits. At the end of them all primaries are alike, and who was heard last counts. */
 const TERM_MAX = 0xffffffff;
 
@@ -66,7 +68,7 @@ export interface ContactsOptions {
 	/** A peer has begun to hear me, or has stopped. */
 	hearingChanged: (peer: Peer, now: number) => void;
 	/** The order of terms has changed: another peer is the latest primary. */
-	termChanged: (peer: Peer) => void;
+	termChanged: (peer: Peer, hasFallen: boolean) => void;
 }
 
 export class Contacts {
@@ -84,6 +86,7 @@ export class Contacts {
 	readonly #incompatible = new Map<number, number>();
 	#helloAt = Number.NEGATIVE_INFINITY;
 	#helloFrom = 0;
+	#twinsToldAt = Number.NEGATIVE_INFINITY;
 	#startedAt: number | undefined;
 	#conflictSince: number | undefined;
 	isHelloWanted = false;
@@ -98,8 +101,8 @@ export class Contacts {
 		return this.peers.find((peer) => peer.node === node);
 	}
 
-	/** A HELLO whose seal is right. @returns why nothing of it counts */
-	greeted(hello: Hello, epoch: Uint8Array, frame: Frame, now: number): Reject | undefined {
+	/** A HELLO whose seal is right. @returns why nothing of it counts; "pending" if its sender has to answer first */
+	greeted(hello: Hello, epoch: Uint8Array, frame: Frame, now: number): Reject | "pending" | undefined {
 		const { versionMin, version } = hello;
 		if (version < PROTOCOL_VERSION_MIN || versionMin > PROTOCOL_VERSION) {
 			this.#refuseVersion(frame.sender, versionMin, version);
@@ -113,7 +116,11 @@ export class Contacts {
 			if (!hasEchoed) {
 				if (hello.forMe[0]) candidate.theirChallenge = hello.forMe[0].challenge;
 				this.#wantHello(now);
-				return undefined;
+				return "pending";
+			}
+			if (peer?.epoch && !sameBytes(peer.epoch, epoch) && !peer.restarts.take(now)) {
+				this.#tellOfTwins(peer, now);
+				return "pending";
 			}
 			if (!peer && this.peers.length === PEERS_MAX) return "tooManyPeers";
 			peer ??= this.#meet(candidate);
@@ -244,8 +251,10 @@ export class Contacts {
 		peer.bulkSince = 0;
 		peer.resyncServed = 0;
 		peer.offered = 0;
-		peer.heldUntil = Number.NEGATIVE_INFINITY;
-		peer.heldBefore = isRestart ? peer.external[0].store.live + peer.external[1].store.live : 0;
+		if (isRestart) {
+			peer.heldUntil = Number.NEGATIVE_INFINITY;
+			peer.heldBefore = peer.external[0].store.live + peer.external[1].store.live;
+		}
 		peer.sweepAt[0] = peer.sweepAt[1] = -1;
 		peer.ackOwed = 0;
 		for (const external of peer.external) external.beginEpoch();
@@ -287,7 +296,7 @@ export class Contacts {
 	#learn(peer: Peer, state: NodeState): void {
 		const before = peer.state;
 		peer.state = state;
-		if (before.term !== state.term) this.#options.termChanged(peer);
+		if (before.term !== state.term) this.#options.termChanged(peer, state.term < before.term);
 		if (before.policy !== state.policy && state.policy !== this.state.policy) {
 			this.#options.notice(
 				`node ${formatNode(peer.node)} replicates by another filter than this node: compare the configurations`,
@@ -317,6 +326,15 @@ export class Contacts {
 	#wantHello(now: number): void {
 		if (now - this.#helloAt >= HELLO_ANSWER_EVERY) this.sendHello(now);
 		else this.isHelloWanted = true;
+	}
+
+	/** Two nodes with one number take each other's place, again and again. */
+	#tellOfTwins({ node }: Peer, now: number): void {
+		if (now - this.#twinsToldAt < TWINS_TOLD_EVERY) return;
+		this.#twinsToldAt = now;
+		this.#options.notice(
+			`node ${formatNode(node)} restarts too often: have two nodes the same address, or the same Node number?`,
+		);
 	}
 
 	#refuseVersion(node: number, least: number, highest: number): void {

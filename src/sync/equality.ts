@@ -37,8 +37,6 @@ const FAST_FOR = 3000;
 const SLICE_SIZE = 5 + SLICE_BUCKETS * 8;
 const REPORT_EVERY = 1000;
 const REPORT_SIZE = 40;
-/** Between two repairs with one peer. */
-const REPAIR_EVERY = 1000;
 /** Between two computations of my own digest from scratch. */
 const REBUILD_EVERY = 10_000;
 /** Milliseconds in which every entry is claimed once. */
@@ -149,8 +147,8 @@ export class Equality {
 			this.#nextSettled = this.#options.highestVersion();
 		}
 		const hearing = peers.filter((peer) => peer.hears);
-		if (hearing.length === 0) return;
 		this.#resend.step();
+		if (hearing.length === 0) return;
 		const every = this.isFast(now) ? SWEEP_EVERY_FAST : SWEEP_EVERY;
 		if (now - this.#sweptAt >= every) this.#sweep(hearing, now);
 		for (const [peer, walk] of this.#repairs) {
@@ -270,7 +268,7 @@ export class Equality {
 		const { equality } = peer;
 		if (peer.isReceivingBulk || equality.isSuspended) return;
 		if (!equality.compare(slice, bytes, at, now)) return;
-		if (this.#repairs.has(peer) || now - equality.repairedAt < REPAIR_EVERY) return;
+		if (this.#repairs.has(peer) || !equality.mayRepair(now)) return;
 		this.#options.repairing(peer);
 		if (equality.beginRepair(now)) rebuild(equality.digest, peer.external);
 		const buckets = equality.suspects(now);
@@ -385,7 +383,7 @@ export class Equality {
 
 /**
  * A digest is kept up to date change by change; what has once gone wrong in it stays wrong. Takes tens of milliseconds
- * for a million entries, and is needed after an error in memory only.
+ * for a million entries, and happens only when repairs have not helped, or a peer asks for one.
  */
 function rebuild(digest: VersionDigest, caches: readonly { addTo(digest: VersionDigest): void }[]): void {
 	digest.clear();

@@ -97,7 +97,10 @@ export class Ftfw {
 			entropy,
 			notice,
 			hearingChanged: (peer, now) => this.#hearingChanged(peer, now),
-			termChanged: (peer) => unsupersede(peer),
+			termChanged: (peer, hasFallen) => {
+				// whom the peer had taken over from may be the owner again
+				for (const one of hasFallen ? this.peers : [peer]) unsupersede(one);
+			},
 		});
 		this.equality = new Equality({
 			node,
@@ -236,10 +239,9 @@ export class Ftfw {
 		const hello = readHello(bytes, this.#frame.body, stop, this.node);
 		if (!hello || epochTagOf(epoch) !== this.#frame.epochTag) return this.#reject("badPayload");
 		const fault = this.contacts.greeted(hello, epoch, this.#frame, now);
+		if (fault === "pending") return false;
 		if (fault) return this.#reject(fault);
-		const peer = this.contacts.find(this.#frame.sender);
-		if (!peer?.epoch || !sameBytes(peer.epoch, epoch) || peer.helloSequence < this.#frame.sequence)
-			return false;
+		const peer = this.contacts.find(this.#frame.sender)!;
 		if (peer.offered > 0) this.returned.offered(peer, now);
 		return true;
 	}

@@ -30,10 +30,10 @@ export class KernelResync {
 	/** The same, of those that nobody asked for. */
 	audits = 0;
 	/**
-	 * Something was flushed since the last resync, and its events may be among those that were lost: what the next
-	 * one misses is withdrawn, not destroyed.
+	 * Tables of which something was flushed since their last resync, and whose events may be among those that were lost:
+	 * what the next one misses is withdrawn, not destroyed.
 	 */
-	withdrawals = false;
+	readonly withdrawals = new Set<Kind>();
 	readonly #options: ResyncOptions;
 	#last: Promise<void> = Promise.resolve();
 
@@ -44,9 +44,11 @@ export class KernelResync {
 	/** Reads one table, or the other, or both, one after another; a call waits for the one before. */
 	run(kinds: readonly Kind[] = KINDS, isAudit = false): Promise<void> {
 		const next = this.#last.then(async () => {
-			const isWithdrawal = this.withdrawals;
-			for (const kind of kinds) await this.#table(kind, isWithdrawal);
-			if (isWithdrawal && kinds.length === KINDS.length) this.withdrawals = false;
+			for (const kind of kinds) {
+				const isWithdrawal = this.withdrawals.has(kind);
+				await this.#table(kind, isWithdrawal);
+				if (isWithdrawal) this.withdrawals.delete(kind);
+			}
 			if (isAudit) this.audits++;
 			else this.count++;
 		});

@@ -10,6 +10,8 @@ const SETTLED_AFTER = 300;
 /** A bucket that is never seen at rest is looked into after so many sweeps that found it different. */
 const RESTLESS_SWEEPS = 16;
 const REPAIRS_IN_VAIN = 2;
+/** Between two repairs with one peer, to begin with. */
+const REPAIR_EVERY = 1000;
 
 /** What a peer has last said of how it holds my entries. */
 export interface EqualityReport {
@@ -88,6 +90,12 @@ export class PeerEquality {
 			if (this.#isSuspect(bucket, now)) isSuspect = true;
 		}
 		return isSuspect;
+	}
+
+	/** Whether it is time for a repair: each that has not helped doubles the wait for the next. */
+	mayRepair(now: number): boolean {
+		const inVain = this.repairedAt > this.verifiedAt ? this.#repairsInVain : 0;
+		return now - this.repairedAt >= REPAIR_EVERY * 2 ** Math.min(inVain, 8);
 	}
 
 	/** A repair begins. @returns whether the last ones have not helped: the digest itself may be wrong */

@@ -6,6 +6,9 @@ import { RateLimit } from "./rate-limit.ts";
 import { ReplayWindow } from "./replay-window.ts";
 
 const GREETINGS_PER_SECOND = 1000;
+/** A node that restarts more often is two nodes. */
+const RESTARTS_PER_SECOND = 0.5;
+const RESTARTS_AT_ONCE = 4;
 
 /** Peers have a bit each in sixteen. */
 export const PEERS_MAX = 16;
@@ -31,6 +34,8 @@ export class Peer {
 	// What I hear of it.
 	/** HELLOs of unknown epochs in its name that are looked into: strangers must not use up its chances. */
 	readonly greetings = new RateLimit(GREETINGS_PER_SECOND);
+	/** New epochs that are adopted. */
+	readonly restarts = new RateLimit(RESTARTS_PER_SECOND, RESTARTS_AT_ONCE);
 	/** The epoch I have adopted, undefined before the first handshake. */
 	epoch: Uint8Array | undefined;
 	epochTag = 0;

@@ -9,9 +9,10 @@ export class RateLimit {
 	#left: number;
 	#at = Number.NEGATIVE_INFINITY;
 
-	constructor(perSecond: number) {
+	/** @param burst what may be taken at once */
+	constructor(perSecond: number, burst = perSecond * BURST) {
 		this.#perSecond = perSecond;
-		this.#burst = Math.max(1, perSecond * BURST);
+		this.#burst = Math.max(1, burst);
 		this.#left = this.#burst;
 	}
 

@@ -22,6 +22,8 @@ const DATAGRAMS = 16;
 const STRIDE = 8192;
 /** Milliseconds without an answer before the node asks again. */
 const ASK_AGAIN = 60;
+/** ... and before it stops asking. */
+const GIVE_UP_AFTER = 5000;
 /** How long what was fetched can be committed, milliseconds. */
 const KEPT_FOR = 120_000;
 /** A node that has been up for longer has no use for it any more. */
@@ -34,6 +36,8 @@ interface Fetch {
 	kind: Kind;
 	slot: number;
 	askedAt: number;
+	/** When it last went on. */
+	heardAt: number;
 }
 
 export interface ReturnOptions {
@@ -55,7 +59,10 @@ export class ReturnSnapshot {
 	#startedAt: number | undefined;
 	#fetch: Fetch | undefined;
 	readonly #served = new Set<Peer>();
-	#fetchedAt = 0;
+	/** When the last fetch ended; Infinity: what it brought is forgotten. */
+	#fetchedAt = Number.POSITIVE_INFINITY;
+	/** Slots that are still to be forgotten, by Kind; -1 is none. */
+	readonly #forgetAt: [number, number] = [-1, -1];
 
 	constructor(options: ReturnOptions, recordWords: readonly [number, number]) {
 		this.#options = options;
@@ -64,14 +71,22 @@ export class ReturnSnapshot {
 	}
 
 	get isBusy(): boolean {
-		return this.#fetch !== undefined;
+		return this.#fetch !== undefined || this.#forgetAt.some((at) => at >= 0);
 	}
 
 	tick(now: number): void {
 		this.#startedAt ??= now;
+		for (const kind of KINDS) {
+			const at = this.#forgetAt[kind];
+			if (at >= 0) this.#forgetAt[kind] = this.caches![kind].sweep(at, STRIDE);
+		}
 		const fetch = this.#fetch;
-		if (fetch && !fetch.peer.isUp) this.#fetch = undefined;
-		else if (fetch && now - fetch.askedAt >= ASK_AGAIN) this.#ask(fetch, now);
+		if (fetch && (!fetch.peer.isUp || now - fetch.heardAt >= GIVE_UP_AFTER)) {
+			// it offers again what it has when it is back
+			this.#served.delete(fetch.peer);
+			this.#fetch = undefined;
+			this.#fetchedAt = now;
+		} else if (fetch && now - fetch.askedAt >= ASK_AGAIN) this.#ask(fetch, now);
 		if (this.caches && !fetch && now - this.#fetchedAt >= KEPT_FOR) this.#forget();
 	}
 
@@ -81,7 +96,7 @@ export class ReturnSnapshot {
 		if (this.#fetch || this.#served.has(peer) || now - this.#startedAt > USEFUL_FOR) return;
 		this.#served.add(peer);
 		this.caches ??= this.#options.newCaches();
-		this.#fetch = { peer, kind: CONNTRACK, slot: 0, askedAt: now };
+		this.#fetch = { peer, kind: CONNTRACK, slot: 0, askedAt: now, heardAt: now };
 		this.#ask(this.#fetch, now);
 	}
 
@@ -104,6 +119,7 @@ export class ReturnSnapshot {
 			return true;
 		this.#take(states, stateCount, now);
 		fetch.slot = next;
+		fetch.heardAt = now;
 		if (next === END && fetch.kind === EXPECTATION) {
 			this.#fetch = undefined;
 			this.#fetchedAt = now;
@@ -180,10 +196,14 @@ export class ReturnSnapshot {
 		}
 	}
 
+	/** Forgets what nobody has committed, some slots at a time. */
 	#forget(): void {
+		this.#fetchedAt = Number.POSITIVE_INFINITY;
+		const count = this.caches!.reduce((sum, { store }) => sum + store.live, 0);
+		if (count > 0) this.#options.notice(`${count} entries of before the restart are given up`);
 		for (const kind of KINDS) {
-			const { store } = this.caches![kind];
-			for (let slot = 0; slot < store.end; slot++) if (store.isLive(slot)) this.caches![kind].drop(slot);
+			this.caches![kind].beginEpoch();
+			this.#forgetAt[kind] = 0;
 		}
 	}
 }

@@ -196,7 +196,7 @@ export class Daemon {
 	/** -F: the kernel's tables are emptied, which ends no connection. */
 	flushKernel(): void {
 		const { kernel } = this.#options;
-		this.resync.withdrawals = true;
+		for (const kind of KINDS) this.resync.withdrawals.add(kind);
 		for (const kind of KINDS) {
 			for (const key of [...kernel.tables[kind].keys()]) kernel.destroy(kind, key, FLUSH_PORT);
 		}
