@@ -95,6 +95,6 @@ test("a key that goes nowhere is a failure", () => {
 
 test("wrong words show the usage, which has the key commands", () => {
 	const { status, stdout, stderr } = ctsync("keys", "use");
-	assert.match(stdout, /^Key commands:$/m);
+	assert.match(stdout, /^Words of our own:$/m);
 	assert.deepEqual([status, stderr], [1, ["[ERROR] Invalid parameters"]]);
 });
