@@ -154,23 +154,14 @@ export class ExternalCache {
 	/**
 	 * The bulk is complete: drops unconfirmed entries among `count` slots from `from` on.
 	 *
-	 * @param sequence the highest number that was seen
-	 * @param now seconds
 	 * @param keepsEarlier what is known from an earlier epoch only stays
 	 * @returns the slot to go on from, or -1 at the end
 	 */
-	sweep(from: number, count: number, sequence = 0, now = 0, keepsEarlier = false): number {
+	sweep(from: number, count: number, keepsEarlier = false): number {
 		const stop = Math.min(from + count, this.store.end);
 		for (let slot = from; slot < stop; slot++) {
 			if (!this.store.isLive(slot) || this.isConfirmed(slot)) continue;
-			if (!this.#isCurrent(slot)) {
-				if (!keepsEarlier) this.drop(slot);
-				continue;
-			}
-			// a datagram that is on its way since before the end of the bulk must not bring it back
-			this.counters.destroyed++;
-			this.store.bury(slot, now);
-			this.#graves.push({ slot, version: this.store.version(slot), sequence });
+			if (!keepsEarlier || this.#isCurrent(slot)) this.drop(slot);
 		}
 		return stop < this.store.end ? stop : -1;
 	}

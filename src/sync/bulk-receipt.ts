@@ -43,8 +43,6 @@ export function sweepReceipt(peer: Peer, now: number): void {
 	const isHolding = peer.heldUntil > 0;
 	for (const kind of KINDS) {
 		const at = peer.sweepAt[kind];
-		if (at < 0) continue;
-		const seconds = Math.floor(now / 1000);
-		peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS, peer.window.highest, seconds, isHolding);
+		if (at >= 0) peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS, isHolding);
 	}
 }

@@ -95,7 +95,7 @@ export class PeerEquality {
 	/** Whether it is time for a repair: each that has not helped doubles the wait for the next. */
 	mayRepair(now: number): boolean {
 		const inVain = this.repairedAt > this.verifiedAt ? this.#repairsInVain : 0;
-		return now - this.repairedAt >= REPAIR_EVERY * 2 ** Math.min(inVain, 8);
+		return now - this.repairedAt >= REPAIR_EVERY * 2 ** Math.min(inVain, 4);
 	}
 
 	/** A repair begins. @returns whether the last ones have not helped: the digest itself may be wrong */
