@@ -7,19 +7,13 @@
 
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
-import { DEAD, HIDDEN, UPDATED } from "../cache/record-layout.ts";
+import { DEAD, HIDDEN } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
-import {
-	EXP_HAS,
-	EXP_TIMEOUT,
-	newExpectationRecord,
-	X_ID,
-	X_TIMEOUT,
-} from "../conntrack/expectation-record.ts";
-import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
 import { CONNTRACK_WORDS, H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import type { CommitWorker } from "./commit-worker.ts";
+import { ExpectationCommit } from "./expectation-commit.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
 
 /** Slots between two announcements to the worker. */
@@ -54,10 +48,12 @@ export class Commit {
 	/** Slots that are hidden from the commit under way because the kernel has ended their entries. Bounded by the caches. */
 	#ended: [RecordStore, number][] = [];
 	readonly #shared = new Map<RecordStore, number>();
-	readonly #records = [newConntrackRecord(), newExpectationRecord()] as const;
+	readonly #record = newConntrackRecord();
+	readonly #expectations: ExpectationCommit;
 
 	constructor(options: CommitOptions) {
 		this.#options = options;
+		this.#expectations = new ExpectationCommit(options);
 	}
 
 	/** Shows a peer's cache to the worker. */
@@ -75,7 +71,9 @@ export class Commit {
 			await this.#hideStale(externals);
 			for (const external of externals) external.touched = new Set();
 			const result =
-				kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations(externals);
+				kind === CONNTRACK
+					? await this.#conntracks(externals)
+					: await this.#expectations.run(externals, this.#parts(externals));
 			return { ...result, seconds: (clock.now() - startedAt) / 1000 };
 		} finally {
 			for (const external of externals) external.touched = undefined;
@@ -108,7 +106,7 @@ export class Commit {
 			windowTracking,
 			...(timeout === undefined ? {} : { timeout }),
 		} as const;
-		const done = worker.run(job, this.#reports(CONNTRACK));
+		const done = worker.run(job, this.#reports());
 		// a failure is for whoever awaits it below; until then it must not count as unhandled
 		done.catch(() => {});
 		const cursor = new Int32Array(adopted);
@@ -133,9 +131,9 @@ export class Commit {
 		);
 		if (again.length > 0) {
 			for (const external of externals) {
-				for (const slot of external.touched!) this.#adoptSlot(CONNTRACK, external, slot);
+				for (const slot of external.touched!) this.#adoptSlot(external, slot);
 			}
-			const more = await worker.run({ type: "again", slots: again }, this.#reports(CONNTRACK));
+			const more = await worker.run({ type: "again", slots: again }, this.#reports());
 			// what was created a moment ago is not a second entry
 			result.created += more.created;
 			result.failed += more.failed;
@@ -153,10 +151,10 @@ export class Commit {
 			for (const slot of touched!) {
 				// the end of a view that did not count is nobody's end
 				if (store.state(slot) !== DEAD || !store.isOwned(slot)) continue;
-				const record = this.#records[CONNTRACK];
+				const record = this.#record;
 				store.read(slot, record);
 				const known = internal.store.find(record);
-				if (known < 0 || !internal.store.isLive(known) || this.#isSeen(CONNTRACK, known)) continue;
+				if (known < 0 || !internal.store.isLive(known) || this.#isSeen(known)) continue;
 				internal.store.read(known, record);
 				ended.push(record.slice());
 				internal.bury(known, seconds(clock));
@@ -168,20 +166,6 @@ export class Commit {
 			records.set(record, i * CONNTRACK_WORDS);
 		});
 		await worker.run({ type: "delete", records });
-	}
-
-	async #expectations(externals: readonly ExternalCache[]): Promise<CommitResult> {
-		const { worker, clock, windowTracking } = this.#options;
-		const nowSeconds = seconds(clock);
-		for (const external of externals) {
-			for (let slot = 0; slot < external.store.end; slot++) {
-				if (this.#isAlive(external, slot)) this.#adoptSlot(EXPECTATION, external, slot);
-			}
-		}
-		this.#options.pump();
-		const parts = this.#parts(externals);
-		const job = { type: "commit", kind: EXPECTATION, parts, nowSeconds, windowTracking } as const;
-		return worker.run(job, this.#reports(EXPECTATION));
 	}
 
 	/** Hides in each peer's cache what a peer that knows better holds, too. */
@@ -213,7 +197,7 @@ export class Commit {
 		const { clock, pump } = this.#options;
 		let sliceEnd = clock.now() + SLICE_MS;
 		for (let slot = 0; slot < end; slot++) {
-			this.#adoptSlot(CONNTRACK, external, slot);
+			this.#adoptSlot(external, slot);
 			if ((slot + 1) % STRIDE !== 0) continue;
 			announce(slot + 1);
 			if (clock.now() < sliceEnd) continue;
@@ -226,34 +210,19 @@ export class Commit {
 	}
 
 	/** A local entry knows better what it is; the worker joins the two. */
-	#adoptSlot(kind: Kind, external: ExternalCache, slot: number): void {
+	#adoptSlot(external: ExternalCache, slot: number): void {
 		if (!external.store.isLive(slot) || !external.store.isOwned(slot)) return;
-		const record = this.#records[kind];
-		const internal = this.#options.internal[kind];
+		const record = this.#record;
+		const internal = this.#options.internal[CONNTRACK];
 		external.store.read(slot, record);
 		const known = internal.store.find(record);
 		if (known >= 0 && internal.store.isLive(known)) return;
-		if (kind === EXPECTATION) record[EXP_TIMEOUT]! -= this.#age(external, slot);
 		internal.apply(record, false, seconds(this.#options.clock));
 	}
 
-	#isAlive(external: ExternalCache, slot: number): boolean {
-		const { store } = external;
-		if (!store.isLive(slot) || !store.isOwned(slot)) return false;
-		const record = this.#records[EXPECTATION];
-		store.read(slot, record);
-		if ((record[EXP_HAS]! & X_TIMEOUT) === 0) return true;
-		return record[EXP_TIMEOUT]! > this.#age(external, slot);
-	}
-
-	/** Seconds since the peer told of the entry. */
-	#age(external: ExternalCache, slot: number): number {
-		return Math.max(0, seconds(this.#options.clock) - external.store.header(slot, UPDATED));
-	}
-
-	#reports(kind: Kind) {
+	#reports() {
 		const { clock, refused } = this.#options;
-		const internal = this.#options.internal[kind];
+		const internal = this.#options.internal[CONNTRACK];
 		const liveSlot = (record: Int32Array): number => {
 			const slot = internal.store.find(record);
 			return slot >= 0 && internal.store.isLive(slot) ? slot : -1;
@@ -261,9 +230,9 @@ export class Commit {
 		return {
 			refused: (refusals: readonly Refusal[]): void => {
 				for (const refusal of refusals) {
-					refused(kind, refusal);
+					refused(CONNTRACK, refusal);
 					const slot = liveSlot(refusal.record);
-					if (!refusal.exists && slot >= 0 && !this.#isSeen(kind, slot)) internal.bury(slot, seconds(clock));
+					if (!refusal.exists && slot >= 0 && !this.#isSeen(slot)) internal.bury(slot, seconds(clock));
 				}
 			},
 			joined: (entries: readonly JoinedEntry[]): void => {
@@ -278,10 +247,9 @@ export class Commit {
 	}
 
 	/** Whether the kernel itself has told of the entry: only it gives an id. */
-	#isSeen(kind: Kind, slot: number): boolean {
-		const record = this.#records[kind];
-		this.#options.internal[kind].store.read(slot, record);
-		return kind === CONNTRACK ? (record[HAS]! & H_ID) !== 0 : (record[EXP_HAS]! & X_ID) !== 0;
+	#isSeen(slot: number): boolean {
+		this.#options.internal[CONNTRACK].store.read(slot, this.#record);
+		return (this.#record[HAS]! & H_ID) !== 0;
 	}
 }
 
