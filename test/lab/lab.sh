@@ -26,6 +26,7 @@ LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 LAB_ROOT=$(cd "$LAB_HERE/../.." && pwd)
 LAB_NODES=(sw client server fw1 fw2)
 LAB_ID=ctsync-$$
+LAB_HELPERS=tcp/21/ftp          # "PROTOCOL/PORT/HELPER ...": which helpers both firewalls attach; set before lab_up
 LAB_TMP=
 
 # The daemon under test and its client; the path of a configuration file is appended.
@@ -239,7 +240,7 @@ firewall_rules() {
 		-A PREROUTING -i sync0 -j LOSS
 		-A PREROUTING -i sync0 -j CT --notrack
 		-A OUTPUT -o sync0 -j CT --notrack
-		-A PREROUTING -p tcp --dport 21 -j CT --helper ftp
+		$(helper_rules "$v")
 		COMMIT
 		*filter
 		:INPUT DROP
@@ -251,6 +252,7 @@ firewall_rules() {
 		-A FORWARD -m conntrack --ctstate INVALID -j DROP
 		-A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 		-A FORWARD -i lan0 -p tcp -m multiport --dports 21,$STREAM_PORT --syn -m conntrack --ctstate NEW -j ACCEPT
+		$(helper_ways "$v")
 		COMMIT
 		*nat
 		:PREROUTING ACCEPT
@@ -259,6 +261,26 @@ firewall_rules() {
 	case $LAB_NAT in snat | both) echo "-A POSTROUTING -o wan0 -s ${!client} -j SNAT --to-source ${!wan_vip}" ;; esac
 	case $LAB_NAT in dnat | both) echo "-A PREROUTING -i lan0 -d ${!lan_vip} -j DNAT --to-destination ${!server}" ;; esac
 	echo COMMIT
+}
+
+# helper_rules 4|6: what attaches the helpers of LAB_HELPERS, "PROTOCOL/PORT/HELPER ...". Four of them know no IPv6.
+helper_rules() {
+	local item protocol port helper
+	for item in $LAB_HELPERS; do
+		IFS=/ read -r protocol port helper <<<"$item"
+		case $1$helper in 6irc | 6pptp | 6netbios-ns | 6snmp) continue ;; esac
+		echo "-A PREROUTING -p $protocol --dport $port -j CT --helper $helper"
+	done
+}
+
+# helper_ways 4|6: what lets their connections begin, from the lan only; what they announce is RELATED
+helper_ways() {
+	local item protocol port
+	for item in $LAB_HELPERS; do
+		IFS=/ read -r protocol port _ <<<"$item"
+		[ "$protocol" = tcp ] && protocol='tcp --syn'
+		echo "-A FORWARD -i lan0 -p $protocol --dport $port -m conntrack --ctstate NEW -j ACCEPT"
+	done
 }
 
 # --- what happens to it ------------------------------------------------------------------------------------------
