@@ -39,6 +39,7 @@ import {
 import { Statistics } from "./stats/statistics.ts";
 import { Ftfw } from "./sync/ftfw.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
+import type { Peer } from "./sync/peer.ts";
 import { REJECTS } from "./sync/sync-counters.ts";
 import { Ticker } from "./sync/ticker.ts";
 import { EPOCH_SIZE } from "./sync/wire/frame.ts";
@@ -145,10 +146,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		cleanup.unshift(() => ticker.stop());
 		const verification = new Verification({ ftfw, ticker, names, clock });
 		// whoever took over last, or was heard last, knows best: the commit takes its view first
+		const peers = (): readonly Peer[] =>
+			ftfw.peers.toSorted((a, b) => b.state.term - a.state.term || b.heardAt - a.heardAt);
 		const externals = (kind: Kind): readonly ExternalCache[] => [
-			...ftfw.peers
-				.toSorted((a, b) => b.state.term - a.state.term || b.heardAt - a.heardAt)
-				.map((peer) => peer.external[kind]),
+			...peers().map((peer) => peer.external[kind]),
 			...(ftfw.returned.caches ? [ftfw.returned.caches[kind]] : []),
 		];
 
@@ -168,13 +169,14 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				windowTracking: sync.tcpWindowTracking,
 				timeout: sync.commitTimeout,
 				pump: () => ticker.pump(),
-				refused: (kind, refusal) => operations.refused(kind, refusal),
+				refused: (kind, refusal) => operations.failover.refused(kind, refusal),
 			}),
 			worker,
 			ftfw,
 			ticker,
 			internal,
 			externals,
+			peers,
 			filter: { policy, own },
 			names,
 			purgeTimeout: sync.purgeTimeout,

@@ -1,26 +1,23 @@
 // What an operator, or a failover script, has the daemon do: commit, flush, resync, bulk, stop.
 import type { ExternalCache } from "./cache/external-cache.ts";
 import type { InternalCache } from "./cache/internal-cache.ts";
-import type { Commit, CommitSummary } from "./commit/commit.ts";
+import type { Commit } from "./commit/commit.ts";
 import type { CommitWorker } from "./commit/commit-worker.ts";
-import type { Refusal } from "./commit/messages.ts";
-import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
 import type { DaemonControl } from "./control/handlers.ts";
+import { Failover } from "./failover.ts";
 import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
-import { errnoText } from "./netlink/error.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import { Purge, walkSlices } from "./purge.ts";
 import type { LinkSecurity } from "./security/link-security.ts";
 import type { Ftfw } from "./sync/ftfw.ts";
 import type { KernelResync } from "./sync/kernel-resync.ts";
+import type { Peer } from "./sync/peer.ts";
 import type { Ticker } from "./sync/ticker.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
 
-/** Refused entries that are logged one by one; the rest is counted by reason. */
-const REFUSALS_LOGGED = 20;
 /** The first resync after an overrun waits this long, each further one twice as long, milliseconds. */
 const OVERRUN_WAIT_MS = 100;
 const OVERRUN_WAIT_MAX_MS = 5000;
@@ -40,6 +37,8 @@ export interface OperationsOptions {
 	ticker: Ticker;
 	internal: readonly [InternalCache, InternalCache];
 	externals: (kind: Kind) => readonly ExternalCache[];
+	/** The one that knows best first. */
+	peers: () => readonly Peer[];
 	filter: { policy: FilterPolicy; own: OwnTraffic[] };
 	names: NameTable;
 	/** Seconds. */
@@ -55,6 +54,7 @@ export interface OperationsOptions {
 export class Operations {
 	readonly commit: Commit;
 	readonly resync: KernelResync;
+	readonly failover: Failover;
 	kernelFlushes = 0;
 	/** Resolves with the exit status when the daemon is to stop. */
 	readonly stopped: Promise<number>;
@@ -67,7 +67,6 @@ export class Operations {
 	#isOverrunPending = false;
 	#hasGrownFully = false;
 	#suspectedAt = Number.NEGATIVE_INFINITY;
-	#refusals: { count: Map<string, number>; logged: number } = { count: new Map(), logged: 0 };
 
 	constructor(options: OperationsOptions) {
 		this.#options = options;
@@ -80,6 +79,11 @@ export class Operations {
 				this.kernelFlushes++;
 				this.resync.withdrawals.add(CONNTRACK).add(EXPECTATION);
 			},
+		});
+		this.failover = new Failover({
+			...options,
+			stopPurge: () => this.#purge.stop(),
+			disturbed: () => void this.#attempt(() => this.#resync(KINDS, true)),
 		});
 		this.stopped = new Promise((resolve) => {
 			this.stop = (status) => {
@@ -128,7 +132,8 @@ export class Operations {
 			clock,
 			hasExpectations,
 			statistics,
-			commit: (kinds) => this.#commit(kinds),
+			commit: (kinds) => this.failover.commit(kinds),
+			commitAndTell: (kinds, request, write) => this.failover.commitAndTell(kinds, request, write),
 			flushInternal: () => this.#flushInternal(),
 			flushExternal: () => this.#flushExternal(),
 			flushKernel: (kinds) => this.#flushKernel(kinds),
@@ -167,18 +172,6 @@ export class Operations {
 		} catch (error) {
 			log.error(`not reloaded: ${(error as Error).message}`);
 		}
-	}
-
-	/** The kernel did not take an entry. */
-	refused(kind: Kind, refusal: Refusal): void {
-		const { log, names } = this.#options;
-		const { record } = refusal;
-		const reason = `commit-${refusal.step}: ${reasonOf(kind, refusal)}`;
-		this.#refusals.count.set(reason, (this.#refusals.count.get(reason) ?? 0) + 1);
-		if (this.#refusals.logged++ >= REFUSALS_LOGGED) return;
-		const text =
-			kind === CONNTRACK ? formatConntrack(record, names, { reply: true }) : formatExpectation(record, names);
-		log.error(`${reason}: ${text}`);
 	}
 
 	/** Events were lost: the buffer grows if it may, and the caches are compared with the kernel. */
@@ -225,52 +218,6 @@ export class Operations {
 			action();
 		});
 		this.#timers.add(cancel);
-	}
-
-	async #commit(kinds: readonly Kind[]): Promise<string | undefined> {
-		const { log, ftfw, clock } = this.#options;
-		if (this.commit.isRunning) {
-			log.warning("commit already in progress, skipping");
-			return "commit already in progress";
-		}
-		// a purge that goes on would delete what is committed now
-		await this.#purge.stop();
-		if (this.commit.isRunning) return "commit already in progress";
-		if (kinds.length === 0) return undefined;
-		if (kinds.includes(CONNTRACK)) ftfw.contacts.becomePrimary(clock.now());
-		const what = kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!];
-		log.notice(`committing ${what}`);
-		const left: string[] = [];
-		const eventsBefore = this.#options.events();
-		for (const kind of kinds) {
-			this.#refusals = { count: new Map(), logged: 0 };
-			const summary = await this.commit.run(kind);
-			this.#report(kind, summary);
-			for (const [reason, count] of this.#refusals.count) left.push(`${count} ${NOUN[kind]}: ${reason}`);
-		}
-		if (this.#options.events() !== eventsBefore) {
-			// an entry that ended while it was being written, and others that met an event on the way, are not what
-			// the cache believes: our own changes send us no event
-			void this.#attempt(() => this.#resync(KINDS, true));
-		}
-		return left.length === 0 ? undefined : `not everything could be committed: ${left.join("; ")}`;
-	}
-
-	#report(kind: Kind, summary: CommitSummary): void {
-		const { log } = this.#options;
-		const noun = NOUN[kind];
-		log.notice(`Committed ${summary.created} new ${noun}`);
-		const other: [number, string][] = [
-			[summary.kept, `${noun} were there already`],
-			[summary.updated, `${noun} were there and have been updated`],
-			[summary.replaced, `${noun} of other connections were replaced`],
-			[summary.withoutHelper, `${noun} had to go without their helper, which this kernel does not have`],
-			[summary.expired, `${noun} were over and have not been committed`],
-			[summary.failed, `${noun} can't be committed`],
-		];
-		for (const [count, text] of other) if (count > 0) log.notice(`${count} ${text}`);
-		for (const [reason, count] of this.#refusals.count) log.notice(`  ${count}: ${reason}`);
-		log.notice(`commit has taken ${summary.seconds.toFixed(6)} seconds`);
 	}
 
 	async #flushInternal(): Promise<void> {
@@ -329,23 +276,4 @@ export class Operations {
 			this.#options.log.error((error as Error).message);
 		}
 	}
-}
-
-const NOUN = ["entries", "expectations"] as const;
-const COMMIT_WHAT = ["conntrack cache", "expectation cache"] as const;
-const ENOENT = 2;
-const EEXIST = 17;
-const EOPNOTSUPP = 95;
-
-/** The kernel's errno, and what it means here. */
-function reasonOf(kind: Kind, { errno, step }: Refusal): string {
-	const text = errnoText(errno);
-	if (kind === EXPECTATION) {
-		if (errno === ENOENT) return `${text}, its master is not in the kernel`;
-		if (errno === EOPNOTSUPP) return `${text}, its master has no helper`;
-	} else if (step === "create") {
-		if (errno === ENOENT) return `${text}, its master is not in the kernel`;
-		if (errno === EEXIST) return `${text}, its reply tuple belongs to another connection`;
-	}
-	return text;
 }

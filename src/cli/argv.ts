@@ -5,6 +5,7 @@
 // Stricter than conntrackd in three points: what is not understood always ends with status 1, an option is its whole
 // word (`-ix` is not `-i`), and `-C` without a file name starts nothing.
 import { Opcode } from "../control/request.ts";
+import { isCommitVerb, jsonCommit, parseCommitWords } from "./commit-words.ts";
 import { isKeyVerb, type KeyCommand, parseKeyWords } from "./key-words.ts";
 import { isVerifyVerb, parseVerifyWords } from "./verify-words.ts";
 
@@ -131,6 +132,9 @@ export const CLIENT_OPTIONS: readonly ClientOption[] = [
 /** `-x` is no command: it changes the `-i` or `-e` before it. */
 export const XML_OPTION: GeneralOption = { flag: "-x", help: "print as XML; stands after -i or -e" };
 
+/** Nor is `--json`: it changes the `-c` before it. */
+const JSON_FLAG = "--json";
+
 const XML_FORMS: ReadonlyMap<Opcode, Opcode> = new Map([
 	[Opcode.dumpInternalCt, Opcode.dumpInternalCtXml],
 	[Opcode.dumpExternalCt, Opcode.dumpExternalCtXml],
@@ -148,7 +152,7 @@ const INVALID: Command = { kind: "error", message: "Invalid parameters", showUsa
 export function parseArgv(argv: readonly string[]): Command {
 	let config: string | undefined;
 	let background = false;
-	let client: Pick<Parameter, "op" | "warning"> | undefined;
+	let client: (Pick<Parameter, "op" | "warning"> & { argument?: string }) | undefined;
 	for (let i = 0; i < argv.length; i++) {
 		const word = argv[i]!;
 		switch (word) {
@@ -169,6 +173,15 @@ export function parseArgv(argv: readonly string[]): Command {
 				client = { op };
 				continue;
 			}
+			case JSON_FLAG: {
+				const argument = client && jsonCommit(client.op);
+				if (argument === undefined) return INVALID;
+				client = { op: Opcode.commit, argument };
+				continue;
+			}
+		}
+		if (isCommitVerb(word)) {
+			return client || background ? INVALID : parseCommitWords(argv.slice(i + 1), config);
 		}
 		if (isVerifyVerb(word)) {
 			return client || background ? INVALID : parseVerifyWords(argv.slice(i + 1), config);
@@ -196,5 +209,12 @@ export function parseArgv(argv: readonly string[]): Command {
 	if (client && background) return INVALID;
 	const file = config === undefined ? {} : { config };
 	if (!client) return { kind: "daemon", background, ...file };
-	return { kind: "client", op: client.op, ...file, ...(client.warning && { warning: client.warning }) };
+	const { op, warning, argument } = client;
+	return {
+		kind: "client",
+		op,
+		...file,
+		...(warning === undefined ? {} : { warning }),
+		...(argument === undefined ? {} : { argument }),
+	};
 }

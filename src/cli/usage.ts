@@ -1,5 +1,6 @@
 // The texts of `-h` and `-v`, made from the tables of argv.ts and key-words.ts.
 import { CLIENT_OPTIONS, type ClientOption, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
+import { COMMIT_FORMS } from "./commit-words.ts";
 import { KEY_FORMS } from "./key-words.ts";
 import { VERIFY_FORMS } from "./verify-words.ts";
 
@@ -20,6 +21,7 @@ export function formatUsage(version: string): string {
 		row(XML_OPTION.flag, XML_OPTION.help),
 		"",
 		"Words of our own:",
+		...COMMIT_FORMS.map(({ words, help }) => row(words, help)),
 		...VERIFY_FORMS.map(({ words, help }) => row(words, help)),
 		...KEY_FORMS.map(({ words, help }) => row(words, help)),
 		"",

@@ -8,6 +8,7 @@ import { formatConntrackXml, formatExpectationXml } from "../conntrack/format-xm
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { Clock } from "../system/clock.ts";
+import { type CommitRequest, parseCommitRequest } from "./commit-request.ts";
 import { Opcode, type Reply } from "./request.ts";
 import type { RequestHandler, TextSink } from "./server.ts";
 
@@ -19,8 +20,10 @@ export interface DaemonControl {
 	clock: Clock;
 	/** Expectations are replicated at all; if not, commands for them do nothing and say nothing. */
 	hasExpectations: boolean;
-	/** Commits these halves one after another; the text says what was left and why, if anything was. */
-	commit: (kinds: readonly Kind[]) => Promise<string | undefined>;
+	/** Commits these halves one after another; the error says what was left and why, if anything was. */
+	commit: (kinds: readonly Kind[]) => Promise<Reply>;
+	/** The same, and writes what came of it. */
+	commitAndTell: (kinds: readonly Kind[], request: CommitRequest, write: TextSink) => Promise<Reply>;
 	flushInternal: () => Promise<void>;
 	/** @returns why not */
 	flushExternal: () => Promise<string | undefined>;
@@ -40,6 +43,7 @@ export interface DaemonControl {
 	unknown: (op: number) => void;
 }
 
+const HALVES = { all: KINDS, ct: [CONNTRACK], expect: [EXPECTATION] } as const;
 const DONE: Reply = { status: 0 };
 /** Lines per piece of a dump: between two pieces others have their turn. */
 const LINES = 512;
@@ -53,8 +57,7 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 		const stores = daemon.externals(kind).map(({ store }) => store);
 		return dump(daemon, kind, stores, { xml, reply: false }, write);
 	};
-	const commit = async (kinds: readonly Kind[]): Promise<Reply> =>
-		failed(await daemon.commit(kindsOf(kinds)));
+	const commit = (kinds: readonly Kind[]): Promise<Reply> => daemon.commit(kindsOf(kinds));
 
 	return async (op, write, argument) => {
 		switch (op) {
@@ -76,6 +79,11 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 				return commit([EXPECTATION]);
 			case Opcode.commitAll:
 				return commit(KINDS);
+			case Opcode.commit: {
+				const request = parseCommitRequest(argument);
+				if (!request) return { status: 1, error: "commit what?" };
+				return daemon.commitAndTell(kindsOf(HALVES[request.which]), request, write);
+			}
 			case Opcode.flushInternal:
 				daemon.notice("flushing internal cache");
 				await daemon.flushInternal();

@@ -45,6 +45,9 @@ export const Opcode = {
 	// of our own, for our client only
 	verify: 64,
 	keysInUse: 65,
+	/** As commitAll and its halves, with a report. */
+	commit: 66,
+	rehearse: 67,
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 

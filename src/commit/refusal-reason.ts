@@ -1,0 +1,52 @@
+// Why the kernel did not take an entry: its errno -> a code that scripts can rely on, and what it means here.
+import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
+import { errnoName, errnoText } from "../netlink/error.ts";
+import type { Refusal } from "./messages.ts";
+
+export interface Reason {
+	/** Stable: docs/operations.md lists them. An errno that has no meaning of its own here is its name. */
+	code: string;
+	/** One line, for the log. */
+	text: string;
+	/** Left on purpose: no failure of the commit. */
+	isPolicy: boolean;
+}
+
+const ENOENT = 2;
+const ENOMEM = 12;
+const EBUSY = 16;
+const EEXIST = 17;
+const EINVAL = 22;
+const EMFILE = 24;
+const ENOSPC = 28;
+const EOPNOTSUPP = 95;
+
+type Meaning = readonly [code: string, text?: string];
+
+const MASTER_ABSENT: Meaning = ["master-absent", "its master is not in the kernel"];
+
+/** nf_conntrack_netlink.c, and nf_ct_expect_related_report for expectations. */
+const CONNTRACK_MEANINGS: Readonly<Record<number, Meaning>> = {
+	[ENOENT]: MASTER_ABSENT,
+	[EEXIST]: ["reply-clash", "its reply tuple belongs to another connection"],
+	[ENOMEM]: ["table-full"],
+	[ENOSPC]: ["table-full"],
+	[EOPNOTSUPP]: ["unsupported"],
+};
+const EXPECTATION_MEANINGS: Readonly<Record<number, Meaning>> = {
+	[ENOENT]: MASTER_ABSENT,
+	[EOPNOTSUPP]: ["master-without-helper", "its master has no helper"],
+	[EINVAL]: ["expectation-invalid", "this kernel's helper does not have its class or function"],
+	[EBUSY]: ["expectation-clash", "another expectation waits for the same"],
+	[EMFILE]: ["table-full"],
+	[ENOMEM]: ["table-full"],
+};
+
+export function reasonOf(kind: Kind, { errno, step }: Refusal): Reason {
+	const meanings = kind === CONNTRACK ? CONNTRACK_MEANINGS : EXPECTATION_MEANINGS;
+	// what is gone when it is to be changed has no master to miss
+	const isMeant = kind !== CONNTRACK || step !== "update" || errno === ENOMEM;
+	const [code, text] = (isMeant && meanings[errno]) || [errnoName(errno)];
+	const cause = text === undefined ? "" : `, ${text}`;
+	return { code, text: `commit-${step}: ${errnoText(errno)}${cause}`, isPolicy: false };
+}

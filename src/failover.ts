@@ -1,0 +1,124 @@
+// `-c` and `ctsync commit`: takes the peers' state into the kernel, and says what came of it.
+import type { Commit } from "./commit/commit.ts";
+import {
+	type CommitReport,
+	commitText,
+	failureOf,
+	type HalfReport,
+	logLines,
+	ReasonTally,
+	reportObject,
+} from "./commit/commit-report.ts";
+import type { Refusal } from "./commit/messages.ts";
+import { reasonOf } from "./commit/refusal-reason.ts";
+import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
+import { CONNTRACK, type Kind } from "./conntrack/kind.ts";
+import type { NameTable } from "./conntrack/names.ts";
+import { formatNode } from "./conntrack/node-id.ts";
+import type { CommitRequest } from "./control/commit-request.ts";
+import type { Reply } from "./control/request.ts";
+import type { TextSink } from "./control/server.ts";
+import type { Ftfw } from "./sync/ftfw.ts";
+import type { Peer } from "./sync/peer.ts";
+import type { Clock } from "./system/clock.ts";
+import type { Log } from "./system/log.ts";
+
+/** Refused entries that are logged one by one; the rest is counted by reason. */
+const REFUSALS_LOGGED = 20;
+
+export interface FailoverOptions {
+	commit: Commit;
+	ftfw: Ftfw;
+	/** The one that knows best first. */
+	peers: () => readonly Peer[];
+	names: NameTable;
+	/** Kernel events so far, those that are waiting included. */
+	events: () => number;
+	/** A purge that goes on would delete what is committed: ends it. */
+	stopPurge: () => Promise<void>;
+	/** The kernel has changed entries while they were committed. */
+	disturbed: () => void;
+	clock: Clock;
+	log: Log;
+}
+
+export class Failover {
+	readonly #options: FailoverOptions;
+	#tally = new ReasonTally();
+	#logged = 0;
+
+	constructor(options: FailoverOptions) {
+		this.#options = options;
+	}
+
+	/** `-c`: says nothing but why it failed. */
+	async commit(kinds: readonly Kind[]): Promise<Reply> {
+		const report = await this.#run(kinds);
+		return replyTo(typeof report === "string" ? report : failureOf(report));
+	}
+
+	/** `ctsync commit`. */
+	async commitAndTell(kinds: readonly Kind[], { form }: CommitRequest, write: TextSink): Promise<Reply> {
+		const report = await this.#run(kinds);
+		if (typeof report === "string") return replyTo(report);
+		await write(form === "json" ? `${JSON.stringify(reportObject(report))}\n` : commitText(report));
+		return replyTo(failureOf(report));
+	}
+
+	/** The kernel did not take an entry. */
+	refused(kind: Kind, refusal: Refusal): void {
+		const { log, names } = this.#options;
+		const reason = reasonOf(kind, refusal);
+		this.#tally.add(reason);
+		if (this.#logged++ >= REFUSALS_LOGGED) return;
+		log.error(`${reason.text}: ${formatEntry(kind, refusal.record, names)}`);
+	}
+
+	/** What came of it, or why it was not done at all. */
+	async #run(kinds: readonly Kind[]): Promise<CommitReport | string> {
+		const { commit, log, ftfw, clock } = this.#options;
+		if (commit.isRunning) {
+			log.warning("commit already in progress, skipping");
+			return IN_PROGRESS;
+		}
+		await this.#options.stopPurge();
+		if (commit.isRunning) return IN_PROGRESS;
+		const halves: HalfReport[] = [];
+		if (kinds.length > 0) {
+			if (kinds.includes(CONNTRACK)) ftfw.contacts.becomePrimary(clock.now());
+			log.notice(`committing ${kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!]}`);
+		}
+		const eventsBefore = this.#options.events();
+		for (const kind of kinds) {
+			this.#tally = new ReasonTally();
+			this.#logged = 0;
+			const { seconds, ...counts } = await commit.run(kind);
+			const half = { kind, counts, reasons: this.#tally.counts, seconds };
+			for (const line of logLines(half)) log.notice(line);
+			halves.push(half);
+		}
+		// an entry that ended while it was being written, and others that met an event on the way, are not what
+		// the cache believes: our own changes send us no event
+		if (this.#options.events() !== eventsBefore) this.#options.disturbed();
+		return { mode: "commit", ...this.#node(), halves };
+	}
+
+	#node(): Pick<CommitReport, "role" | "term" | "peers"> {
+		const { ftfw, peers } = this.#options;
+		const { isPrimary, term } = ftfw.contacts.state;
+		return {
+			role: isPrimary ? "primary" : "backup",
+			term,
+			peers: peers().map(({ node, state }) => ({ node: formatNode(node), term: state.term })),
+		};
+	}
+}
+
+const IN_PROGRESS = "commit already in progress";
+const COMMIT_WHAT = ["conntrack cache", "expectation cache"] as const;
+
+const replyTo = (error: string | undefined): Reply =>
+	error === undefined ? { status: 0 } : { status: 1, error };
+
+const formatEntry = (kind: Kind, record: Int32Array, names: NameTable): string =>
+	kind === CONNTRACK ? formatConntrack(record, names, { reply: true }) : formatExpectation(record, names);
