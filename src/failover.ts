@@ -1,5 +1,7 @@
 // `-c` and `ctsync commit`: takes the peers' state into the kernel, and says what came of it.
 import type { Commit } from "./commit/commit.ts";
+import type { Refusal } from "./commit/messages.ts";
+import { reasonOf } from "./commit/refusal-reason.ts";
 import {
 	type CommitReport,
 	commitText,
@@ -8,9 +10,7 @@ import {
 	logLines,
 	ReasonTally,
 	reportObject,
-} from "./commit/commit-report.ts";
-import type { Refusal } from "./commit/messages.ts";
-import { reasonOf } from "./commit/refusal-reason.ts";
+} from "./commit/report.ts";
 import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
 import { CONNTRACK, type Kind } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";

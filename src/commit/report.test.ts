@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CONNTRACK, EXPECTATION } from "../conntrack/kind.ts";
+import { type CommitResult, newCommitResult, type Refusal } from "./messages.ts";
+import { reasonOf } from "./refusal-reason.ts";
 import {
 	type CommitReport,
 	commitText,
@@ -12,9 +14,7 @@ import {
 	rehearsalText,
 	reportObject,
 	statusOf,
-} from "./commit-report.ts";
-import { type CommitResult, newCommitResult, type Refusal } from "./messages.ts";
-import { reasonOf } from "./refusal-reason.ts";
+} from "./report.ts";
 
 const refusal = (errno: number, step: Refusal["step"] = "create"): Refusal => ({
 	record: new Int32Array(0),
