@@ -10,41 +10,23 @@ usage: ftp.py serve [PORT]
   noop quit             commands on the control connection
   hold:FILE             wait until FILE exists
 
-Each step prints one line, "NAME ok DETAIL" or "NAME failed REASON". A failed step does not end the session, unless
-the control connection itself is lost. The last line is "end". The exit status tells whether every step was ok."""
-import os
+steps.py tells what is printed."""
 import re
 import socket
 import sys
-import threading
-import time
 
+import steps
 from pattern import Checker, WORD, words
+from steps import PATIENCE, listen, say
 
-PATIENCE = 5            # seconds the client waits for anything
-SERVER_PATIENCE = 3     # seconds the server tries a data connection: less, so that its answer 425 still comes
+SERVER_PATIENCE = 4     # seconds the server tries a data connection: less, so that its answer 425 still comes
 LISTING = "".join("-rw-r--r-- 1 ftp ftp %10d Jan 01 00:00 file-%04d.bin\r\n" % (n * 4096, n) for n in range(500)).encode()
 
 
-def say(*words_):
-    print(*words_, flush=True)
-
-
-def listen(family, address, port=0):
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    sock.bind((address, port))
-    sock.listen(16)
-    return sock
-
-
-class Session(threading.Thread):
+class Session:
     """One control connection, seen from the server."""
 
     def __init__(self, conn):
-        super().__init__(daemon=True)
         self.conn = conn
         self.family = conn.family
         self.address = conn.getsockname()[0]
@@ -139,18 +121,11 @@ class Session(threading.Thread):
         self.transfer(words(n, min(2048, total - n)) for n in range(0, total, 2048))
 
 
-def accept_loop(listener):
-    while True:
-        Session(listener.accept()[0]).start()
+def serve(port="21"):
+    steps.serve_streams(int(port), lambda conn: Session(conn).run())
 
 
-def serve(port):
-    for family, anywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
-        threading.Thread(target=accept_loop, args=(listen(family, anywhere, port),)).start()
-    say("listening", port)
-
-
-class Client:
+class Client(steps.Client):
     """The control connection, seen from the client. Every method named step_X is a step."""
 
     def __init__(self, host):
@@ -189,10 +164,6 @@ class Client:
 
     def step_quit(self):
         self.command("QUIT", "221")
-
-    def step_hold(self, path):
-        while not os.path.exists(path):
-            time.sleep(0.02)
 
     def step_pasv(self):
         numbers = re.search(r"\((\d+),(\d+),(\d+),(\d+),(\d+),(\d+)\)", self.command("PASV", "227")).groups()
@@ -253,30 +224,5 @@ class Client:
         return "bytes=%d" % size
 
 
-def client(host, steps):
-    session, failed = Client(host), 0
-    for step in steps:
-        name, _, argument = step.partition(":")
-        try:
-            detail = getattr(session, "step_" + name)(*([argument] if argument else []))
-            say(name, "ok", detail or "")
-        except (OSError, ValueError) as error:
-            failed += 1
-            say(name, "failed", error)
-            if isinstance(error, ConnectionError) and "refused" not in str(error):
-                break
-    say("end")
-    return 1 if failed else 0
-
-
-def main(args):
-    if args[:1] == ["serve"] and len(args) <= 2:
-        return serve(int(args[1]) if len(args) == 2 else 21)
-    if args[:1] == ["client"] and len(args) >= 3:
-        return client(args[1], args[2:])
-    print(__doc__, file=sys.stderr)
-    return 2
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(steps.main(__doc__, serve, Client))

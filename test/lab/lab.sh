@@ -263,12 +263,12 @@ firewall_rules() {
 	echo COMMIT
 }
 
-# helper_rules 4|6: what attaches the helpers of LAB_HELPERS, "PROTOCOL/PORT/HELPER ...". Four of them know no IPv6.
+# helper_rules 4|6: what attaches the helpers of LAB_HELPERS, "PROTOCOL/PORT/HELPER ...". Some know no IPv6.
 helper_rules() {
 	local item protocol port helper
 	for item in $LAB_HELPERS; do
 		IFS=/ read -r protocol port helper <<<"$item"
-		case $1$helper in 6irc | 6pptp | 6netbios-ns | 6snmp) continue ;; esac
+		case $1$helper in 6irc | 6pptp | 6netbios-ns | 6snmp | 6snmp_trap) continue ;; esac
 		echo "-A PREROUTING -p $protocol --dport $port -j CT --helper $helper"
 	done
 }
