@@ -24,6 +24,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	conntrack: { values: [], node: [] },
 	netlink: { values: ["conntrack", "system"], node: ["node:util"] },
 	filter: { values: ["conntrack"], node: [] },
+	policy: { values: ["conntrack"], node: [] },
 	cache: { values: ["conntrack"], node: [] },
 	channel: { values: ["system"], node: [] },
 	sync: { values: ["conntrack", "cache"], types: ["system/clock"], node: [] },
