@@ -24,6 +24,7 @@ import { keysInUse } from "./keys-in-use.ts";
 import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDump } from "./netlink/kernel-dump.ts";
 import { MasterWatch } from "./netlink/master-watch.ts";
+import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { Operations } from "./operations.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import {
@@ -153,6 +154,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			...(ftfw.returned.caches ? [ftfw.returned.caches[kind]] : []),
 		];
 
+		const addresses = new OwnAddresses({
+			native,
+			failed: (error) => log.limited("addresses", error.message),
+		});
+		cleanup.unshift(() => addresses.close());
+
 		// the way into the kernel
 		const worker = await CommitWorker.start(names, (error) => {
 			statistics.workerFailures++;
@@ -178,6 +185,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			externals,
 			peers,
 			filter: { policy, own },
+			addresses,
 			names,
 			purgeTimeout: sync.purgeTimeout,
 			hasExpectations,

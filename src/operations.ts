@@ -8,6 +8,7 @@ import type { NameTable } from "./conntrack/names.ts";
 import type { DaemonControl } from "./control/handlers.ts";
 import { Failover } from "./failover.ts";
 import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
+import type { LocalAddresses } from "./filter/own-connection.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import { Purge, walkSlices } from "./purge.ts";
 import type { LinkSecurity } from "./security/link-security.ts";
@@ -40,6 +41,8 @@ export interface OperationsOptions {
 	/** The one that knows best first. */
 	peers: () => readonly Peer[];
 	filter: { policy: FilterPolicy; own: OwnTraffic[] };
+	/** Which connections are the firewall's own. */
+	addresses: LocalAddresses;
 	names: NameTable;
 	/** Seconds. */
 	purgeTimeout: number;

@@ -1,8 +1,9 @@
-// -t: after PurgeTimeout the kernel forgets what a peer has taken over.
+// -t: after PurgeTimeout the kernel forgets what a peer has taken over. Connections of the firewall itself stay.
 import type { InternalCache } from "./cache/internal-cache.ts";
 import type { CommitWorker } from "./commit/commit-worker.ts";
 import { CONNTRACK } from "./conntrack/kind.ts";
 import { CONNTRACK_WORDS, newConntrackRecord } from "./conntrack/record.ts";
+import { isOwnConnection, type LocalAddresses } from "./filter/own-connection.ts";
 import type { Peer } from "./sync/peer.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
@@ -16,6 +17,7 @@ export interface PurgeOptions {
 	internal: readonly [InternalCache, InternalCache];
 	peers: () => readonly Peer[];
 	worker: CommitWorker;
+	addresses: LocalAddresses;
 	/** PurgeTimeout, seconds. */
 	purgeTimeout: number;
 	clock: Clock;
@@ -69,7 +71,7 @@ export class Purge {
 	}
 
 	async #run(running: { readonly isStopped: boolean }): Promise<void> {
-		const { internal, peers, worker, log, clock, begun } = this.#options;
+		const { internal, peers, worker, addresses, log, clock, begun } = this.#options;
 		const { store } = internal[CONNTRACK];
 		const record = newConntrackRecord();
 		const batches: Int32Array[][] = [[]];
@@ -79,7 +81,7 @@ export class Purge {
 				const theirs = external[CONNTRACK].store.find(record);
 				return theirs >= 0 && external[CONNTRACK].store.isLive(theirs);
 			});
-			if (!isTaken) return;
+			if (!isTaken || isOwnConnection(record, addresses)) return;
 			if (batches.at(-1)!.length === BATCH) batches.push([]);
 			batches.at(-1)!.push(record.slice());
 		});

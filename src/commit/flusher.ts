@@ -1,8 +1,9 @@
-// Empties the kernel's tables, or deletes single entries. Conntracks that the filter keeps out of the replication
-// (the firewall's own connections, above all) stay.
+// Empties the kernel's tables, or deletes single entries. Conntracks that the filter keeps out of the replication stay,
+// and so do the firewall's own connections, whatever the filter says: who flushes over ssh must not cut himself off.
 import type { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Filter } from "../filter/filter.ts";
+import { isOwnConnection } from "../filter/own-connection.ts";
 import { AttributeWriter, WireBuffer } from "../netlink/attribute.ts";
 import { NLMSG_DONE, NLMSG_ERROR } from "../netlink/constants.ts";
 import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
@@ -10,6 +11,7 @@ import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "../netlink/encode-connt
 import { ExpectationEncoder } from "../netlink/encode-expectation.ts";
 import { NetlinkError } from "../netlink/error.ts";
 import { attributesOf, eachMessage, messageError, messageType } from "../netlink/message.ts";
+import { readOwnAddresses } from "../netlink/own-addresses.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { EAGAIN, type Native } from "../system/native.ts";
 import { RequestSocket } from "./request-socket.ts";
@@ -34,11 +36,12 @@ export class Flusher {
 		this.#encoder = new ConntrackEncoder(this.requests.writer, names);
 	}
 
-	/** Deletes every conntrack that passes the filter; how many there were. */
+	/** Deletes every conntrack that passes the filter and is not this node's own; how many there were. */
 	conntracks(filter: Filter): number {
 		this.#deleted = 0;
+		const addresses = readOwnAddresses(this.#native);
 		this.#dump((record) => {
-			if (filter.passes(record)) this.#delete(record);
+			if (filter.passes(record) && !isOwnConnection(record, addresses)) this.#delete(record);
 		});
 		this.#flush();
 		return this.#deleted;

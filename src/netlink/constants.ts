@@ -1,6 +1,7 @@
 // Kernel constants in the kernel's spelling (linux/netlink.h, linux/netfilter/nfnetlink.h,
-// nfnetlink_conntrack.h). Every enum that ctsync uses is here, nothing that it does not.
+// nfnetlink_conntrack.h; for the node's own addresses linux/rtnetlink.h and if_addr.h). Every enum that ctsync uses is here, nothing that it does not.
 
+export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const SOL_NETLINK = 270;
 export const NETLINK_ADD_MEMBERSHIP = 1;
@@ -12,8 +13,19 @@ export const NFGENMSG_HEADER = 4;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
 
+export const RTM_NEWADDR = 20;
+export const RTM_DELADDR = 21;
+export const RTM_GETADDR = 22;
+export const RTNLGRP_IPV4_IFADDR = 5;
+export const RTNLGRP_IPV6_IFADDR = 9;
+/** sizeof(struct ifaddrmsg): u8 family, prefix length, flags, scope; u32 interface index in host order. */
+export const IFADDRMSG_HEADER = 8;
+export const IFA_ADDRESS = 1;
+export const IFA_LOCAL = 2;
+
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
+export const NLM_F_DUMP_INTR = 0x10;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_DUMP = 0x300;

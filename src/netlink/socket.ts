@@ -20,7 +20,9 @@ import {
 } from "./constants.ts";
 
 export interface NetlinkOptions {
-	/** NFNLGRP_* to listen to. */
+	/** NETLINK_*; NETLINK_NETFILTER unless given. */
+	protocol?: number;
+	/** NFNLGRP_* (or RTNLGRP_*) to listen to. */
 	groups?: readonly number[];
 	/** Bytes, before the kernel doubles them; forced beyond net.core.rmem_max (needs CAP_NET_ADMIN). */
 	receiveBuffer?: number;
@@ -41,7 +43,7 @@ export class NetlinkSocket {
 	/** @throws Error with a line for the operator, for instance without CAP_NET_ADMIN */
 	constructor(native: Native, options: NetlinkOptions = {}) {
 		this.#native = native;
-		this.fd = native.openSocket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+		this.fd = native.openSocket(AF_NETLINK, SOCK_RAW, options.protocol ?? NETLINK_NETFILTER);
 		try {
 			const address = new Uint8Array(12);
 			new Uint16Array(address.buffer)[0] = AF_NETLINK;
