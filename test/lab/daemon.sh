@@ -18,6 +18,7 @@ lab_defaults() {
 	LAB_SYNC_EXTRA=                 # more lines for Sync { }
 	LAB_OPTIONS_EXTRA=              # more lines for Options { }
 	LAB_GENERAL_EXTRA=              # more lines for General { }
+	LAB_OWN=ignored                 # or replicated: connections of the firewall itself are not in the Filter
 	LAB_KEY=                        # a name: the link is sealed with the key of that name, made when it is first used
 	LAB_TEMPLATE=                   # a file from conf/ to use instead of all this, adapted to the lab
 }
@@ -89,20 +90,26 @@ daemon_config() {
 			NetlinkBufferSize 2097152
 			NetlinkBufferSizeMaxGrowth 8388608
 			$LAB_GENERAL_EXTRA
-			Filter From Userspace {
-				Protocol Accept {
-					TCP
-					UDP
-				}
-				Address Ignore {
-					IPv4_address 127.0.0.1
-					IPv4_address $LAN_VIP4
-					IPv4_address $WAN_VIP4
-					IPv4_address 10.10.1.$n
-					IPv4_address 10.10.2.$n
-					IPv4_address 10.10.3.0/24
-					IPv6_address ::1
-				}
+			$([ "$LAB_OWN" = replicated ] || filter_section "$n")
+		}
+	CONF
+}
+
+filter_section() {
+	cat <<-CONF
+		Filter From Userspace {
+			Protocol Accept {
+				TCP
+				UDP
+			}
+			Address Ignore {
+				IPv4_address 127.0.0.1
+				IPv4_address $LAN_VIP4
+				IPv4_address $WAN_VIP4
+				IPv4_address 10.10.1.$1
+				IPv4_address 10.10.2.$1
+				IPv4_address 10.10.3.0/24
+				IPv6_address ::1
 			}
 		}
 	CONF
