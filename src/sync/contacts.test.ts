@@ -63,6 +63,18 @@ test("strangers who answer no challenge never take the place of a peer", () => {
 	);
 });
 
+test("a greeting forged in a peer's name does not make the peer believe that it is not heard, however long the list", () => {
+	const sim = new Simulation(2, 2);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	sim.run(1500);
+	for (let round = 0; round < 50; round++) {
+		for (let sender = 10; sender < 42; sender++) greet(a, sender, [1, 1], sim.now);
+		greet(a, b.id, [1, 1], sim.now);
+		sim.run(20);
+	}
+	assert.equal(sim.notices.filter((text) => text.includes("is in contact")).length, 2);
+});
+
 test("strangers do not keep out a peer that has restarted either", () => {
 	const sim = new Simulation(2, 2);
 	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];

@@ -203,20 +203,26 @@ export class Contacts {
 	}
 
 	#list(): Greeting[] {
-		const list = this.peers.map(
-			(peer): Greeting => ({
-				node: peer.node,
-				adoptedTag: peer.epoch && peer.isUp ? peer.epochTag : 0,
-				isHeard: peer.hears,
-				challenge: peer.challenge,
-				echo: peer.theirChallenge,
-				offered: peer.heldUntil > 0 ? peer.unconfirmed : 0,
-			}),
-		);
+		const list = this.peers.map((peer) => this.#greeting(peer, peer.challenge, peer.theirChallenge));
 		for (const { node, challenge, theirChallenge } of this.#candidates) {
-			list.push({ node, adoptedTag: 0, isHeard: false, challenge, echo: theirChallenge, offered: 0 });
+			const peer = this.find(node);
+			// the list may be cut between this entry and the peer's first one: both say whom this node hears, or a forged
+			// greeting in a peer's name would make the peer believe that it is not heard
+			if (peer) list.push(this.#greeting(peer, challenge, theirChallenge));
+			else list.push({ node, adoptedTag: 0, isHeard: false, challenge, echo: theirChallenge, offered: 0 });
 		}
 		return list;
+	}
+
+	#greeting(peer: Peer, challenge: Uint8Array, echo: Uint8Array): Greeting {
+		return {
+			node: peer.node,
+			adoptedTag: peer.epoch && peer.isUp ? peer.epochTag : 0,
+			isHeard: peer.hears,
+			challenge,
+			echo,
+			offered: peer.heldUntil > 0 ? peer.unconfirmed : 0,
+		};
 	}
 
 	#candidate(node: number, peer: Peer | undefined, now: number): Candidate | undefined {
