@@ -37,6 +37,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 		values: ["conntrack", "cache", "filter", "netlink", "system"],
 		node: ["node:worker_threads"],
 	},
+	"commit/rehearsal": {
+		values: ["conntrack", "cache", "filter", "netlink", "system"],
+		node: ["node:fs"],
+	},
 	config: { values: ["conntrack"], node: [] },
 	"config/load": { values: ["conntrack"], node: ["node:fs", "node:util"] },
 	control: {

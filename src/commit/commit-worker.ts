@@ -4,7 +4,16 @@ import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import type { Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import type { CommitResult, FromWorker, JoinedEntry, Refusal, SlabNumber, ToWorker } from "./messages.ts";
+import type {
+	CommitResult,
+	FromWorker,
+	JoinedEntry,
+	Refusal,
+	ScratchOptions,
+	ScratchState,
+	SlabNumber,
+	ToWorker,
+} from "./messages.ts";
 
 /** A job without its number, which the handle gives. */
 type Unnumbered<T> = T extends { job: number } ? Omit<T, "job"> : never;
@@ -19,7 +28,11 @@ export class CommitWorker {
 	/** Netlink ports whose events are our own commits, and our own flushes. */
 	commitPort = 0;
 	flushPort = 0;
+	/** A worker for rehearsals: how it got its scratch tables. */
+	scratch: ScratchState | undefined;
 	readonly #worker: Worker;
+	/** Takes back what others call because of this worker. */
+	readonly #undo: (() => void)[] = [];
 	#stores = 0;
 	#jobs = 0;
 	readonly #running = new Map<
@@ -31,19 +44,39 @@ export class CommitWorker {
 		this.#worker = worker;
 		// a name is on its way before the first record that holds its number
 		this.#post({ type: "names", names: names.names.slice(1) });
-		names.onNew = (name) => this.#post({ type: "names", names: [name] });
+		const { onNew } = names;
+		names.onNew = (name) => {
+			onNew(name);
+			this.#post({ type: "names", names: [name] });
+		};
+		this.#undo.push(() => {
+			names.onNew = onNew;
+		});
 	}
 
-	/** Starts the worker. @param failed it has died, and with it the means to commit */
-	static start(names: NameTable, failed: (error: Error) => void): Promise<CommitWorker> {
+	/**
+	 * Starts the worker.
+	 *
+	 * @param failed it has died, and with it the means to commit
+	 * @param scratch it is to work on a copy of the kernel's tables (scratch.ts); start no other until it has stopped
+	 */
+	static start(
+		names: NameTable,
+		failed: (error: Error) => void,
+		scratch?: ScratchOptions,
+	): Promise<CommitWorker> {
 		return new Promise((resolve, reject) => {
-			const worker = new Worker(new URL("./worker.js", import.meta.url), { name: "commit" });
+			const worker = new Worker(new URL("./worker.js", import.meta.url), {
+				name: scratch ? "rehearsal" : "commit",
+				workerData: scratch,
+			});
 			const handle = new CommitWorker(worker, names);
 			let isReady = false;
 			worker.on("message", (message: FromWorker) => {
 				if (message.type === "ready") {
 					handle.commitPort = message.commitPort;
 					handle.flushPort = message.flushPort;
+					handle.scratch = message.scratch;
 					isReady = true;
 					// the daemon's sockets keep the process alive, not its worker
 					worker.unref();
@@ -51,8 +84,8 @@ export class CommitWorker {
 				} else handle.#receive(message);
 			});
 			worker.on("error", (error) => {
-				if (!isReady) reject(error);
-				else failed(error as Error);
+				if (isReady) failed(error as Error);
+				else void handle.stop().then(() => reject(error));
 			});
 		});
 	}
@@ -64,7 +97,14 @@ export class CommitWorker {
 		if (store.layout instanceof ConntrackLayout) slabs.push(store.layout.ipv6, store.layout.rare);
 		this.#post({ type: "store", store: number, kind, chunks: slabs.map((slab) => slab.chunks) });
 		slabs.forEach((slab, i) => {
-			slab.onChunk = (chunk) => this.#post({ type: "chunk", store: number, slab: i as SlabNumber, chunk });
+			const { onChunk } = slab;
+			slab.onChunk = (chunk) => {
+				onChunk(chunk);
+				this.#post({ type: "chunk", store: number, slab: i as SlabNumber, chunk });
+			};
+			this.#undo.push(() => {
+				slab.onChunk = onChunk;
+			});
 		});
 		return number;
 	}
@@ -79,7 +119,15 @@ export class CommitWorker {
 	}
 
 	async stop(): Promise<void> {
+		for (const undo of this.#undo.splice(0).reverse()) undo();
 		await this.#worker.terminate();
+	}
+
+	/** Stops it, and fails the jobs that it has not finished. */
+	async abandon(cause: Error): Promise<void> {
+		for (const { reject } of this.#running.values()) reject(cause);
+		this.#running.clear();
+		await this.stop();
 	}
 
 	#post(message: ToWorker): void {

@@ -21,12 +21,17 @@ const STRIDE = 1024;
 /** The longest that a slice holds up the event loop, milliseconds. */
 const SLICE_MS = 2;
 
+/** What a commit does with a peer's cache. */
+export type CommitSource = Pick<ExternalCache, "store" | "touched">;
+/** What it does with an internal cache; a rehearsal has one that only reads (rehearsal.ts). */
+export type CommitTarget = Pick<InternalCache, "store" | "apply" | "refresh" | "bury">;
+
 export interface CommitOptions {
 	worker: CommitWorker;
 	/** By Kind. */
-	internal: readonly [InternalCache, InternalCache];
+	internal: readonly [CommitTarget, CommitTarget];
 	/** The peers' caches of a kind, the one that knows best first. */
-	externals: (kind: Kind) => readonly ExternalCache[];
+	externals: (kind: Kind) => readonly CommitSource[];
 	clock: Clock;
 	windowTracking: boolean;
 	/** CommitTimeout, seconds. */
@@ -57,7 +62,7 @@ export class Commit {
 	}
 
 	/** Shows a peer's cache to the worker. */
-	share(kind: Kind, external: ExternalCache): void {
+	share(kind: Kind, external: CommitSource): void {
 		this.#shared.set(external.store, this.#options.worker.share(kind, external.store));
 	}
 
@@ -94,7 +99,7 @@ export class Commit {
 		}
 	}
 
-	async #conntracks(externals: readonly ExternalCache[]): Promise<CommitResult> {
+	async #conntracks(externals: readonly CommitSource[]): Promise<CommitResult> {
 		const { worker, clock, windowTracking, timeout } = this.#options;
 		const adopted = new SharedArrayBuffer(Math.max(4, externals.length * 4));
 		const job = {
@@ -143,7 +148,7 @@ export class Commit {
 	}
 
 	/** What a peer has ended while it was being committed ends here, too, unless this kernel has its own view of it. */
-	async #withdrawEnded(externals: readonly ExternalCache[]): Promise<void> {
+	async #withdrawEnded(externals: readonly CommitSource[]): Promise<void> {
 		const { worker, clock } = this.#options;
 		const internal = this.#options.internal[CONNTRACK];
 		const ended: Int32Array[] = [];
@@ -169,7 +174,7 @@ export class Commit {
 	}
 
 	/** Hides in each peer's cache what a peer that knows better holds, too. */
-	async #hideStale(externals: readonly ExternalCache[]): Promise<void> {
+	async #hideStale(externals: readonly CommitSource[]): Promise<void> {
 		if (externals.length < 2) return;
 		for (const [i, external] of externals.entries()) {
 			const newer = externals.slice(0, i);
@@ -188,12 +193,12 @@ export class Commit {
 		}
 	}
 
-	#parts(externals: readonly ExternalCache[]): { store: number; end: number }[] {
+	#parts(externals: readonly CommitSource[]): { store: number; end: number }[] {
 		return externals.map(({ store }) => ({ store: this.#shared.get(store)!, end: store.end }));
 	}
 
 	/** Takes slots 0 .. end into the internal cache and says how far it has come. */
-	async #adopt(external: ExternalCache, end: number, announce: (slot: number) => void): Promise<void> {
+	async #adopt(external: CommitSource, end: number, announce: (slot: number) => void): Promise<void> {
 		const { clock, pump } = this.#options;
 		let sliceEnd = clock.now() + SLICE_MS;
 		for (let slot = 0; slot < end; slot++) {
@@ -210,7 +215,7 @@ export class Commit {
 	}
 
 	/** A local entry knows better what it is; the worker joins the two. */
-	#adoptSlot(external: ExternalCache, slot: number): void {
+	#adoptSlot(external: CommitSource, slot: number): void {
 		if (!external.store.isLive(slot) || !external.store.isOwned(slot)) return;
 		const record = this.#record;
 		const internal = this.#options.internal[CONNTRACK];

@@ -1,7 +1,5 @@
 // The failover, expectations: they come after their masters. All of them are taken into the internal cache first, then
 // the worker writes them; they are few.
-import type { ExternalCache } from "../cache/external-cache.ts";
-import type { InternalCache } from "../cache/internal-cache.ts";
 import { UPDATED } from "../cache/record-layout.ts";
 import {
 	EXP_HAS,
@@ -12,13 +10,14 @@ import {
 } from "../conntrack/expectation-record.ts";
 import { EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { Clock } from "../system/clock.ts";
+import type { CommitSource, CommitTarget } from "./commit.ts";
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitResult, Refusal } from "./messages.ts";
 
 export interface ExpectationCommitOptions {
 	worker: CommitWorker;
 	/** By Kind. */
-	internal: readonly [InternalCache, InternalCache];
+	internal: readonly [CommitTarget, CommitTarget];
 	clock: Clock;
 	windowTracking: boolean;
 	/** Something has become dirty. */
@@ -36,7 +35,7 @@ export class ExpectationCommit {
 
 	/** @param parts the same caches as the worker knows them */
 	async run(
-		externals: readonly ExternalCache[],
+		externals: readonly CommitSource[],
 		parts: { store: number; end: number }[],
 	): Promise<CommitResult> {
 		const { worker, clock, windowTracking } = this.#options;
@@ -50,7 +49,7 @@ export class ExpectationCommit {
 	}
 
 	/** Takes an entry into the internal cache. One that is over is left to the worker, which counts it. */
-	#adopt(external: ExternalCache, slot: number): void {
+	#adopt(external: CommitSource, slot: number): void {
 		const { store } = external;
 		if (!store.isLive(slot) || !store.isOwned(slot)) return;
 		const record = this.#record;
@@ -64,7 +63,7 @@ export class ExpectationCommit {
 	}
 
 	/** Seconds since the peer told of the entry. */
-	#age(external: ExternalCache, slot: number): number {
+	#age(external: CommitSource, slot: number): number {
 		return Math.max(0, seconds(this.#options.clock) - external.store.header(slot, UPDATED));
 	}
 

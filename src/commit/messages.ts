@@ -70,6 +70,14 @@ export interface DeleteJob {
 	records: Int32Array;
 }
 
+/** Only for a worker with scratch tables: copies the kernel's tables into them. */
+export interface CopyJob {
+	type: "copy";
+	job: number;
+	/** What is copied besides the conntracks. */
+	hasExpectations: boolean;
+}
+
 export type ToWorker =
 	| StoreMessage
 	| ChunkMessage
@@ -77,7 +85,22 @@ export type ToWorker =
 	| CommitJob
 	| AgainJob
 	| FlushJob
-	| DeleteJob;
+	| DeleteJob
+	| CopyJob;
+
+/** How a worker for rehearsals is started (worker_threads' workerData). */
+export interface ScratchOptions {
+	/** Do not even try to have a network namespace: why not. */
+	offlineCause?: string;
+}
+
+/** What a worker for rehearsals has to work on. */
+export interface ScratchState {
+	/** Why there is no network namespace, and the tables are modelled. */
+	offlineCause?: string;
+	/** Its sockets: they keep the namespace, and whoever ends the thread has to close them. */
+	sockets: number[];
+}
 
 /** An entry that the kernel did not take. */
 export interface Refusal {
@@ -118,7 +141,7 @@ export function newCommitResult(): CommitResult {
 
 export type FromWorker =
 	/** Netlink ports of the worker: events with the first are commits, with the second flushes. */
-	| { type: "ready"; commitPort: number; flushPort: number }
+	| { type: "ready"; commitPort: number; flushPort: number; scratch?: ScratchState }
 	| { type: "refused"; job: number; refusals: Refusal[] }
 	/** Entries that were there, as they are in the kernel now. */
 	| { type: "joined"; job: number; entries: JoinedEntry[] }

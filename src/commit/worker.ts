@@ -1,6 +1,6 @@
 // The commit worker: does what would hold up the event loop. It reads the stores of the main thread, and is the only
 // thread that writes to the kernel.
-import { parentPort, receiveMessageOnPort } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { Filter } from "../filter/filter.ts";
@@ -14,18 +14,22 @@ import {
 	type CommitResult,
 	type FromWorker,
 	newCommitResult,
+	type ScratchOptions,
 	type ToWorker,
 } from "./messages.ts";
+import { enterScratch } from "./scratch.ts";
 import { StoreReader } from "./store-reader.ts";
 
 /** Refusals and joined records per message. */
 const REPORT = 1000;
 
 const port = parentPort!;
-const native = loadNative();
 const names = new NameTable({ isClosed: true });
 names.onMissing = () => fetchWaiting();
 const stores: StoreReader[] = [];
+/** For a rehearsal, everything below works on a copy of the kernel's tables. */
+const scratch = workerData ? enterScratch(loadNative(), names, workerData as ScratchOptions) : undefined;
+const native = scratch?.native ?? loadNative();
 const conntracks = new ConntrackCommitter(native, names);
 const expectations = new ExpectationCommitter(native, names);
 const flusher = new Flusher(native, names);
@@ -113,6 +117,8 @@ function run(message: ToWorker): CommitResult {
 		case "delete":
 			flusher.records(message.records);
 			return newCommitResult();
+		case "copy":
+			return scratch?.copy(message.hasExpectations) ?? newCommitResult();
 		default:
 			return newCommitResult();
 	}
@@ -137,4 +143,5 @@ send({
 	type: "ready",
 	commitPort: conntracks.requests.socket.port,
 	flushPort: flusher.requests.socket.port,
+	...(scratch && { scratch: scratch.state }),
 });

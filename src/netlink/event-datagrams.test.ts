@@ -42,6 +42,7 @@ class FakeSocket {
 			joinGroup: ignore,
 			interfaceInfo: () => [0, 0, 0],
 			lock: () => 0,
+			unshareNetwork: ignore,
 			closeSocket: ignore,
 			receive: (_fd, buffer, stride, lengths) => this.#receive(buffer, stride, lengths),
 			send: () => 0,

@@ -88,6 +88,7 @@ function declareTests(): void {
 		joinGroup: [-1, bytes, 1],
 		interfaceInfo: ["lo"],
 		lock: [-1],
+		unshareNetwork: [],
 		closeSocket: [-1],
 		receive: [-1, bytes, 16, lengths, null],
 		send: [-1, bytes, 0, 1],

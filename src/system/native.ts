@@ -27,6 +27,8 @@ export interface Native {
 	interfaceInfo(name: string): [index: number, mtu: number, flags: number];
 	/** 0, or -EWOULDBLOCK when another process holds the lock (flock(2)). */
 	lock(fd: number): number;
+	/** From now on this thread's sockets open in an empty network namespace of its own; throws EPERM without CAP_SYS_ADMIN. */
+	unshareNetwork(): void;
 	closeSocket(fd: number): void;
 	/**
 	 * Reads up to `lengths.length` datagrams (256 at most) without blocking; datagram i is at `buffer[i * stride]`

@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <node_api.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -214,6 +215,17 @@ static napi_value lock(napi_env env, napi_callback_info info) {
 	if (!get_int(env, argv[0], &fd))
 		return bad_argument(env);
 	return integer(env, flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0);
+}
+
+/*
+ * unshareNetwork(): from now on the calling thread opens its sockets in an empty network namespace of its own
+ * (unshare(2), CLONE_NEWNET). The namespace ends with the thread and the last of these sockets. For worker threads.
+ */
+static napi_value unshare_network(napi_env env, napi_callback_info info) {
+	(void)info;
+	if (unshare(CLONE_NEWNET) < 0)
+		return system_error(env, "unshare", errno);
+	return NULL;
 }
 
 static napi_value close_socket(napi_env env, napi_callback_info info) {
@@ -485,7 +497,7 @@ NAPI_MODULE_INIT() {
 		{"joinGroup", join_group},     {"interfaceInfo", interface_info}, {"lock", lock},
 		{"closeSocket", close_socket}, {"receive", receive},		  {"send", send_bytes},
 		{"sendMany", send_many},       {"poll", poll_open},		  {"pollPause", poll_pause},
-		{"pollResume", poll_resume},   {"pollClose", poll_close},
+		{"pollResume", poll_resume},   {"pollClose", poll_close},	  {"unshareNetwork", unshare_network},
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		napi_value function;
