@@ -27,7 +27,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	policy: { values: ["conntrack"], node: [] },
 	cache: { values: ["conntrack"], node: [] },
 	channel: { values: ["system"], node: [] },
-	sync: { values: ["conntrack", "cache"], types: ["system/clock"], node: [] },
+	sync: { values: ["conntrack", "cache", "policy"], types: ["system/clock"], node: [] },
 	commit: { values: ["conntrack", "cache", "filter", "netlink", "system"], node: [] },
 	"commit/worker": {
 		values: ["conntrack", "cache", "filter", "netlink", "system"],
@@ -86,7 +86,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 };
 
 /** No clock, no timer, no chance: whatever happens there can be made to happen again. */
-const DETERMINISTIC = ["sync", "cache"];
+const DETERMINISTIC = ["sync", "cache", "policy"];
 const FORBIDDEN_GLOBALS = [
 	"Date",
 	"setTimeout",

@@ -5,13 +5,22 @@
 // epoch of the peer, or a bulk, begins a generation; when the bulk is complete, what it did not confirm is swept.
 // Until then the old entries stay committable, as do those that their origin has withdrawn without an end.
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
-import { STAMP } from "./record-layout.ts";
+import { AWAITS_MASTER, STAMP } from "./record-layout.ts";
 import type { RecordStore } from "./record-store.ts";
 import { VersionDigest } from "./version-digest.ts";
 
 /** Refused entries that are remembered, so that both sides can still be compared. */
 const REFUSED_MAX = 65_536;
 const REFUSED_SEEDS = [0x1f123bb5, 0x3c6ef372] as const;
+/** Reasons for which entries are refused or kept back: 0 no room, else a rule of the expectation policy. */
+const REASONS = 32;
+export const NO_ROOM = 0;
+
+/** An entry that was not taken. */
+interface Refused {
+	readonly version: number;
+	readonly reason: number;
+}
 
 /** A dead entry: kept until no datagram that is older than its deletion can be accepted any more. */
 interface Grave {
@@ -30,8 +39,15 @@ export class ExternalCache {
 	confirmed = 0;
 	/** While a commit runs: slots that changed, so that it takes them again. Bounded by the cache. */
 	touched: Set<number> | undefined;
-	/** Versions of entries that found no room, by a hash of their key. Bounded: REFUSED_MAX. */
-	readonly #refused = new Map<number, number>();
+	/**
+	 * What a live entry says is about to be given up: it ends, or another state takes its place. Whoever keeps accounts of
+	 * the entries reads it now.
+	 */
+	leaving: (slot: number, isReplaced: boolean) => void = () => {};
+	/** Entries that were refused or are kept back, by reason. */
+	readonly refusals = new Int32Array(REASONS);
+	/** Entries that were not taken, by a hash of their key. Bounded: REFUSED_MAX. */
+	readonly #refused = new Map<number, Refused>();
 	readonly #limit: number;
 	/** In the order of arrival. Bounded: one replay window of datagrams, each with its deletions. */
 	#graves: Grave[] = [];
@@ -47,9 +63,30 @@ export class ExternalCache {
 		this.digest = digest;
 	}
 
-	/** Entries of the peer that found no room here. */
+	/** Entries of the peer that are not taken, or kept back, other than for a while. */
 	get refused(): number {
-		return this.#refused.size;
+		let count = 0;
+		for (let reason = 0; reason < AWAITS_MASTER; reason++) count += this.refusals[reason]!;
+		return count;
+	}
+
+	/** Puts a live expectation aside for a reason, or lets it count again (0). It stays held, and counts as equal. */
+	keepBack(slot: number, reason: number): void {
+		const before = this.store.verdict(slot);
+		if (before !== 0) this.refusals[before]!--;
+		if (reason !== 0) this.refusals[reason]!++;
+		this.store.setVerdict(slot, reason);
+	}
+
+	/** Gives up a live entry that must not be held: only its version is remembered, and why. */
+	refuse(slot: number, reason: number): void {
+		const { store } = this;
+		const record = new Int32Array(store.layout.recordWords);
+		store.read(slot, record);
+		const version = store.version(slot);
+		const isConfirmed = this.isConfirmed(slot);
+		this.drop(slot);
+		if (isConfirmed) this.#refuse(record, version, reason);
 	}
 
 	/** The peer has this entry, in this version. @returns the slot if that was news, else -1 */
@@ -57,7 +94,7 @@ export class ExternalCache {
 		const { store, counters } = this;
 		let slot = store.find(record);
 		const isLive = slot >= 0 && store.isLive(slot);
-		if (slot >= 0 && this.#isCurrent(slot)) {
+		if (slot >= 0 && this.isCurrent(slot)) {
 			const held = store.version(slot);
 			if (version < held) return -1;
 			if (version === held) {
@@ -68,11 +105,14 @@ export class ExternalCache {
 		if (!isLive && store.live >= this.#limit) {
 			counters.createFailed++;
 			counters.createNoSpace++;
-			this.#refuse(record, version);
+			this.#refuse(record, version, NO_ROOM);
 			return -1;
 		}
 		this.#pardon(record, version);
-		if (isLive) this.#unconfirm(slot);
+		if (isLive) {
+			this.leaving(slot, true);
+			this.#unconfirm(slot);
+		}
 		if (slot < 0) slot = store.insert(record, now);
 		else store.replace(slot, record, now);
 		if (isLive) counters.updated++;
@@ -93,9 +133,10 @@ export class ExternalCache {
 			// remembered all the same: the SET that it overtook must not bring the entry back
 			slot = store.insert(record, now);
 		} else {
-			if (this.#isCurrent(slot) && version <= store.version(slot)) return;
+			if (this.isCurrent(slot) && version <= store.version(slot)) return;
 			if (store.isLive(slot)) {
 				counters.destroyed++;
+				this.leaving(slot, false);
 				this.#unconfirm(slot);
 			}
 		}
@@ -114,7 +155,7 @@ export class ExternalCache {
 			this.delete(record, version, sequence, now);
 			return;
 		}
-		if (this.#isCurrent(slot) && version <= store.version(slot)) return;
+		if (this.isCurrent(slot) && version <= store.version(slot)) return;
 		this.#unconfirm(slot);
 		store.setVersion(slot, version);
 		store.setHeader(slot, STAMP, this.generation - 1);
@@ -123,6 +164,11 @@ export class ExternalCache {
 	/** Whether the peer has said, since the last bulk began, that it has this live entry. */
 	isConfirmed(slot: number): boolean {
 		return this.store.header(slot, STAMP) === this.generation;
+	}
+
+	/** Whether the peer has spoken of the entry in its present epoch. */
+	isCurrent(slot: number): boolean {
+		return this.store.header(slot, STAMP) >= this.epochGeneration;
 	}
 
 	/** No datagram with a sequence number below `sequence` will be accepted any more: older graves can go. */
@@ -147,6 +193,7 @@ export class ExternalCache {
 	beginGeneration(): void {
 		this.generation += 2;
 		this.confirmed = 0;
+		for (const { reason } of this.#refused.values()) this.refusals[reason]!--;
 		this.#refused.clear();
 		this.digest.clear();
 	}
@@ -161,7 +208,7 @@ export class ExternalCache {
 		const stop = Math.min(from + count, this.store.end);
 		for (let slot = from; slot < stop; slot++) {
 			if (!this.store.isLive(slot) || this.isConfirmed(slot)) continue;
-			if (!keepsEarlier || this.#isCurrent(slot)) this.drop(slot);
+			if (!keepsEarlier || this.isCurrent(slot)) this.drop(slot);
 		}
 		return stop < this.store.end ? stop : -1;
 	}
@@ -169,6 +216,7 @@ export class ExternalCache {
 	/** Takes a live entry out. */
 	drop(slot: number): void {
 		this.counters.destroyed++;
+		this.leaving(slot, false);
 		this.#unconfirm(slot);
 		this.store.remove(slot);
 	}
@@ -179,9 +227,14 @@ export class ExternalCache {
 	 */
 	reconsider(): void {
 		const room = this.#limit - this.store.live;
-		if (this.#refused.size === 0 || room < Math.min(this.#refused.size, this.#limit / 8)) return;
-		for (const version of this.#refused.values()) this.digest.toggle(version);
-		this.#refused.clear();
+		const waiting = this.refusals[NO_ROOM]!;
+		if (waiting === 0 || room < Math.min(waiting, this.#limit / 8)) return;
+		for (const [key, { version, reason }] of this.#refused) {
+			if (reason !== NO_ROOM) continue;
+			this.digest.toggle(version);
+			this.#refused.delete(key);
+		}
+		this.refusals[NO_ROOM] = 0;
 	}
 
 	/** Puts all that counts into a digest that was cleared. */
@@ -190,7 +243,7 @@ export class ExternalCache {
 		for (let slot = 0; slot < store.end; slot++) {
 			if (store.isLive(slot) && this.isConfirmed(slot)) digest.toggle(store.version(slot));
 		}
-		for (const version of this.#refused.values()) digest.toggle(version);
+		for (const { version } of this.#refused.values()) digest.toggle(version);
 	}
 
 	#confirm(slot: number, version: number): void {
@@ -207,12 +260,13 @@ export class ExternalCache {
 		this.confirmed--;
 	}
 
-	#refuse(record: Int32Array, version: number): void {
+	#refuse(record: Int32Array, version: number, reason: number): void {
 		const key = this.#refusedKey(record);
 		const before = this.#refused.get(key);
-		if (before === undefined ? this.#refused.size >= REFUSED_MAX : version <= before) return;
-		if (before !== undefined) this.digest.toggle(before);
-		this.#refused.set(key, version);
+		if (before === undefined ? this.#refused.size >= REFUSED_MAX : version <= before.version) return;
+		if (before !== undefined) this.#forget(key, before);
+		this.#refused.set(key, { version, reason });
+		this.refusals[reason]!++;
 		this.digest.toggle(version);
 	}
 
@@ -221,19 +275,19 @@ export class ExternalCache {
 		if (this.#refused.size === 0) return;
 		const key = this.#refusedKey(record);
 		const refused = this.#refused.get(key);
-		if (refused === undefined || refused > version) return;
+		if (refused !== undefined && refused.version <= version) this.#forget(key, refused);
+	}
+
+	#forget(key: number, { version, reason }: Refused): void {
 		this.#refused.delete(key);
-		this.digest.toggle(refused);
+		this.refusals[reason]!--;
+		this.digest.toggle(version);
 	}
 
 	#refusedKey(record: Int32Array): number {
 		const { layout } = this.store;
 		const high = layout.hash(record, REFUSED_SEEDS[0]) >>> 12;
 		return high * 2 ** 32 + (layout.hash(record, REFUSED_SEEDS[1]) >>> 0);
-	}
-
-	#isCurrent(slot: number): boolean {
-		return this.store.header(slot, STAMP) >= this.epochGeneration;
 	}
 
 	#clear(grave: Grave): void {

@@ -28,6 +28,12 @@ export const SUPERSEDED = 1 << 3;
 /** Of a peer's entry: a peer that was heard later holds it, too, as a commit has found. */
 export const HIDDEN = 1 << 4;
 
+/** Of a peer's expectation: five bits for the rule that it breaks or waits for (policy/codes.ts), 0 if it counts. */
+export const VERDICT_SHIFT = 8;
+export const VERDICT_MASK = 0x1f << VERDICT_SHIFT;
+/** The verdict on an expectation that breaks no rule but has to wait for its master. */
+export const AWAITS_MASTER = 17;
+
 /** Packs records of one kind. `words[at..]` is the slot without its header. */
 export interface RecordLayout {
 	/** Words of a record outside the store. */

@@ -16,6 +16,8 @@ import {
 	STATE_MASK,
 	SUPERSEDED,
 	UPDATED,
+	VERDICT_MASK,
+	VERDICT_SHIFT,
 	VERSION_HIGH,
 	VERSION_LOW,
 	WITHDRAWN,
@@ -144,9 +146,21 @@ export class RecordStore {
 		return (this.slab.words(slot)[this.slab.offset(slot) + META]! & WITHDRAWN) !== 0;
 	}
 
-	/** Whether this entry counts, and not another node's view of it (external caches). */
+	/** Whether this entry counts: not another node's view of it, and no expectation that is kept back (external caches). */
 	isOwned(slot: number): boolean {
-		return (this.slab.words(slot)[this.slab.offset(slot) + META]! & (SUPERSEDED | HIDDEN)) === 0;
+		const meta = this.slab.words(slot)[this.slab.offset(slot) + META]!;
+		return (meta & (SUPERSEDED | HIDDEN | VERDICT_MASK)) === 0;
+	}
+
+	/** The rule for which an expectation is kept back, 0 if it is not. */
+	verdict(slot: number): number {
+		return (this.slab.words(slot)[this.slab.offset(slot) + META]! & VERDICT_MASK) >>> VERDICT_SHIFT;
+	}
+
+	setVerdict(slot: number, code: number): void {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot) + META;
+		words[at] = (words[at]! & ~VERDICT_MASK) | (code << VERDICT_SHIFT);
 	}
 
 	/** SUPERSEDED or HIDDEN. */

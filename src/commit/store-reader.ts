@@ -14,6 +14,7 @@ import {
 	STATE_MASK,
 	SUPERSEDED,
 	UPDATED,
+	VERDICT_MASK,
 } from "../cache/record-layout.ts";
 import { Slab } from "../cache/slab.ts";
 import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
@@ -41,14 +42,14 @@ export class StoreReader {
 		this.#slabs[slab]!.adopt(chunk);
 	}
 
-	/** Copies a live entry; false if the slot holds none, or another peer's view of it counts. */
+	/** Copies a live entry; false if the slot holds none, another peer's view of it counts, or it is kept back. */
 	read(slot: number, record: Int32Array): boolean {
 		const words = this.#slabs[0]!.words(slot);
 		const at = this.#slabs[0]!.offset(slot);
 		for (;;) {
 			const before = Atomics.load(words, at + GENERATION);
 			if ((before & 1) !== 0) continue;
-			const isLive = (words[at + META]! & (STATE_MASK | SUPERSEDED | HIDDEN)) === LIVE;
+			const isLive = (words[at + META]! & (STATE_MASK | SUPERSEDED | HIDDEN | VERDICT_MASK)) === LIVE;
 			this.updated = words[at + UPDATED]!;
 			if (isLive) this.#layout.unpack(words, at + HEADER_WORDS, record);
 			// adds nothing, but keeps the copying before it from being done after it (arm64)

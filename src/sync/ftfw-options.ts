@@ -2,6 +2,7 @@
 import type { InternalCaches } from "../cache/internal-cache.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { Difference } from "./equality.ts";
+import type { ExpectationJudge } from "./expectation-gate.ts";
 import type { Peer } from "./peer.ts";
 import type { Reject } from "./sync-counters.ts";
 import type { Seal } from "./wire/seal.ts";
@@ -34,6 +35,8 @@ export interface FtfwOptions {
 	policy?: number;
 	/** Fingerprints of the keys in force (their first words). */
 	keys?: () => readonly number[];
+	/** Which expectations of the peers count; absent: all. */
+	expectations?: ExpectationJudge;
 	/** A peer has found a difference: perhaps the internal cache is not what the kernel has. */
 	suspected?: () => void;
 	/** What is held of a peer differs from what it has, and is compared entry by entry. */

@@ -8,12 +8,13 @@ import { ExpectationLayout } from "../cache/expectation-layout.ts";
 import { ExternalCache } from "../cache/external-cache.ts";
 import { RecordStore } from "../cache/record-store.ts";
 import type { VersionDigest } from "../cache/version-digest.ts";
-import { KINDS } from "../conntrack/kind.ts";
+import { CONNTRACK, KINDS } from "../conntrack/kind.ts";
 import { ACK_MAX, acknowledges, writeAck } from "./acknowledgement.ts";
 import { beginReceipt, endReceipt, sweepReceipt } from "./bulk-receipt.ts";
 import { Contacts } from "./contacts.ts";
 import { type Ack, Datagram, type OtherRecord, type StateRecord } from "./datagram.ts";
 import { type Difference, Equality, VERDICT } from "./equality.ts";
+import { ExpectationGate } from "./expectation-gate.ts";
 import type { FtfwOptions } from "./ftfw-options.ts";
 import { epochTagOf, readHello, sameBytes } from "./handshake.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -178,7 +179,10 @@ export class Ftfw {
 
 	/** What has to be done without anything happening: call it every few milliseconds while `isBusy`, else often. */
 	tick(now: number): void {
-		for (const peer of this.peers) sweepReceipt(peer, now);
+		for (const peer of this.peers) {
+			sweepReceipt(peer, now);
+			peer.gate?.review(now);
+		}
 		this.outgoing.expire(now);
 		this.equality.tick(this.peers, now);
 		this.returned.tick(now);
@@ -264,6 +268,7 @@ export class Ftfw {
 		const verdicts: [StateRecord, number][] = [];
 		for (let i = 0; i < datagram.stateCount; i++) this.#state(peer, datagram.states[i]!, verdicts, now);
 		counters.recordsReceived += datagram.stateCount;
+		peer.gate?.review(now);
 		for (const external of peer.external) external.collect(peer.window.low);
 		for (const other of datagram.others) this.#other(peer, other, bytes, now);
 		for (const ack of datagram.acks) this.#acknowledged(peer, ack, bytes, now);
@@ -281,7 +286,10 @@ export class Ftfw {
 		switch (op) {
 			case "set": {
 				const slot = external.set(record, version, seconds);
-				if (slot >= 0 && this.peers.length > 1) supersede(this.peers, peer, kind, slot, record);
+				if (slot < 0) return;
+				if (this.peers.length > 1) supersede(this.peers, peer, kind, slot, record);
+				if (kind === CONNTRACK) peer.gate?.masterTold(record, now);
+				else peer.gate?.taken(slot, now);
 				return;
 			}
 			case "delete":
@@ -356,7 +364,10 @@ export class Ftfw {
 	#newPeer(node: number, index: number, challenge: Uint8Array): Peer {
 		const equality = new PeerEquality();
 		const external = this.#newCaches(equality.digest);
-		return new Peer(node, index, external, equality, challenge);
+		const peer = new Peer(node, index, external, equality, challenge);
+		const { expectations } = this.#options;
+		if (expectations) peer.gate = new ExpectationGate(external, expectations);
+		return peer;
 	}
 
 	#newCaches(digest?: VersionDigest): readonly [ExternalCache, ExternalCache] {

@@ -1,5 +1,6 @@
 // One remote node, as both halves of the protocol see it.
 import type { ExternalCache } from "../cache/external-cache.ts";
+import type { ExpectationGate } from "./expectation-gate.ts";
 import type { NodeState } from "./handshake.ts";
 import type { PeerEquality } from "./peer-equality.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -24,6 +25,8 @@ export class Peer {
 	keyId = 0;
 	/** Its conntracks and expectations, by Kind. */
 	readonly external: readonly [ExternalCache, ExternalCache];
+	/** Which of its expectations count; absent: all. */
+	gate: ExpectationGate | undefined;
 	/** Whether what is held of it is what it has, and the other way round. */
 	readonly equality: PeerEquality;
 	/** The version of the protocol that both sides speak. */

@@ -4,6 +4,7 @@ import { type InternalCaches, newInternalCaches } from "../cache/internal-cache.
 import { NameTable } from "../conntrack/names.ts";
 import * as R from "../conntrack/record.ts";
 import { invertTuple } from "../conntrack/tuple.ts";
+import type { ExpectationJudge } from "./expectation-gate.ts";
 import { Ftfw } from "./ftfw.ts";
 import { EPOCH_SIZE } from "./wire/frame.ts";
 import { PlainSeal } from "./wire/seal.ts";
@@ -54,6 +55,7 @@ export class SimulatedNode {
 	/** The kernel's table: key number -> value; survives a restart of the daemon. */
 	readonly kernel = new Map<number, number>();
 	internal!: InternalCaches;
+	names!: NameTable;
 	/** How often a peer has found a difference. */
 	suspicions = 0;
 	ftfw!: Ftfw;
@@ -70,10 +72,16 @@ export class Simulation {
 	readonly weather: Weather = { loss: 0, duplicate: 0, delayMax: 1, cut: new Set() };
 	readonly notices: string[] = [];
 	readonly #externalLimit: number;
+	readonly #judge: ((names: NameTable) => ExpectationJudge) | undefined;
 	#packets: Packet[] = [];
 	datagrams = 0;
 
-	constructor(seed: number, nodes: number, options: { externalLimit?: number } = {}) {
+	constructor(
+		seed: number,
+		nodes: number,
+		options: { externalLimit?: number; judge?: (names: NameTable) => ExpectationJudge } = {},
+	) {
+		this.#judge = options.judge;
 		this.#externalLimit = options.externalLimit ?? 1_000_000;
 		this.random = new Random(seed);
 		for (let i = 1; i <= nodes; i++) {
@@ -85,6 +93,7 @@ export class Simulation {
 
 	/** Starts the daemon of a node, or restarts it: it knows nothing but its kernel. */
 	start(node: SimulatedNode): void {
+		node.names = new NameTable();
 		node.internal = newInternalCaches(this.random.below(2 ** 31), 1_000_000);
 		const entropy = (size: number): Uint8Array =>
 			Uint8Array.from({ length: size }, () => this.random.below(256));
@@ -92,7 +101,8 @@ export class Simulation {
 			node: node.id,
 			epoch: entropy(EPOCH_SIZE),
 			internal: node.internal,
-			names: new NameTable(),
+			names: node.names,
+			...(this.#judge && { expectations: this.#judge(node.names) }),
 			hashSeed: this.random.below(2 ** 31),
 			externalLimit: this.#externalLimit,
 			datagramMax: 600,

@@ -1,0 +1,214 @@
+// Which of a peer's expectations count: those that the policy allows under the master that the peer has told of. The
+// others stay held, so that both sides find themselves equal, but are kept back: no commit takes them, and `-e` does
+// not show them. One gate for each peer, over its two caches.
+import type { ExternalCache } from "../cache/external-cache.ts";
+import { AWAITS_MASTER } from "../cache/record-layout.ts";
+import {
+	EXP_CLASS,
+	EXP_MASTER_DST,
+	EXP_MASTER_PORTS,
+	EXP_MASTER_PROTOCOLS,
+	EXP_MASTER_SRC,
+	EXP_ZONE,
+	type ExpectationRecord,
+	newExpectationRecord,
+} from "../conntrack/expectation-record.ts";
+import { hashConntrack } from "../conntrack/key.ts";
+import { CONNTRACK, EXPECTATION } from "../conntrack/kind.ts";
+import {
+	type ConntrackRecord,
+	newConntrackRecord,
+	ORIG_DST,
+	ORIG_PORTS,
+	ORIG_SRC,
+	PROTOCOLS,
+	ZONES,
+} from "../conntrack/record.ts";
+import { ACCEPTED } from "../policy/codes.ts";
+import type { Standing } from "../policy/standing.ts";
+import { Tally } from "../policy/tally.ts";
+
+/** Expectations of one peer that are kept back and can be looked at; more are only counted. */
+const KEPT_MAX = 4096;
+/** Rule X13, too many or too fast: may be over in a moment. */
+const TOO_MANY = 13;
+/** Milliseconds between two looks at those, and how many are looked at. */
+const LOOK_EVERY = 1000;
+const LOOKS = 256;
+const SEEDS = [0x2545f491, 0x6a09e667] as const;
+
+/** The policy, as far as the protocol knows of it. */
+export interface ExpectationJudge {
+	/** Whether what is kept back can be looked at, or is only counted. */
+	readonly keeps: boolean;
+	/** @returns 0, the number of the first rule that is broken, or AWAITS_MASTER */
+	judge(expectation: ExpectationRecord, master: ConntrackRecord | undefined, standing: Standing): number;
+	/** A verdict that counts: the entry is new, or its verdict has changed. */
+	judged(expectation: ExpectationRecord, verdict: number): void;
+}
+
+export class ExpectationGate {
+	readonly #external: readonly [ExternalCache, ExternalCache];
+	readonly #judge: ExpectationJudge;
+	readonly #tally = new Tally();
+	/** Slots of expectations by their master. Bounded by the cache. */
+	readonly #slots = new Map<number, Set<number>>();
+	/** Slots that are kept back because they were too many. Bounded by KEPT_MAX. */
+	readonly #tooMany = new Set<number>();
+	/** Masters of which something has gone, so that something else may count now. Emptied with each datagram. */
+	readonly #freed = new Set<number>();
+	readonly #expectation = newExpectationRecord();
+	readonly #master = newConntrackRecord();
+	/** The slot whose expectation, which counted, is being replaced; -1 is none. */
+	#replaced = -1;
+	#kept = 0;
+	#lookedAt = 0;
+
+	constructor(external: readonly [ExternalCache, ExternalCache], judge: ExpectationJudge) {
+		this.#external = external;
+		this.#judge = judge;
+		external[EXPECTATION].leaving = (slot, isReplaced) => this.#leave(slot, isReplaced);
+		external[CONNTRACK].leaving = (slot, isReplaced) => {
+			// a master that is replaced is told of by whoever replaces it
+			if (isReplaced || this.#slots.size === 0) return;
+			external[CONNTRACK].store.read(slot, this.#master);
+			const key = keyOf(this.#master);
+			if (this.#slots.has(key)) this.#freed.add(key);
+		};
+	}
+
+	/** The cache has taken this expectation, or another state of it. `now` in milliseconds. */
+	taken(slot: number, now: number): void {
+		const { store } = this.#external[EXPECTATION];
+		store.read(slot, this.#expectation);
+		const key = this.#keyOfMaster(this.#expectation);
+		let slots = this.#slots.get(key);
+		if (!slots) {
+			slots = new Set();
+			this.#slots.set(key, slots);
+		}
+		slots.add(slot);
+		const isNew = this.#replaced !== slot;
+		this.#replaced = -1;
+		this.#settle(slot, key, isNew, true, now);
+	}
+
+	/** The peer has told of a conntrack: it may be a master. */
+	masterTold(record: ConntrackRecord, now: number): void {
+		if (this.#slots.size > 0) this.#reviewMaster(keyOf(record), now);
+	}
+
+	/** Looks again at what something that has gone was in the way of. After each datagram, and now and then. */
+	review(now: number): void {
+		for (const key of this.#freed) this.#reviewMaster(key, now);
+		this.#freed.clear();
+		if (this.#tooMany.size === 0 || now - this.#lookedAt < LOOK_EVERY) return;
+		this.#lookedAt = now;
+		let looks = 0;
+		for (const slot of [...this.#tooMany]) {
+			if (looks++ === LOOKS) break;
+			// to the end of the line
+			this.#tooMany.delete(slot);
+			this.#tooMany.add(slot);
+			this.#again(slot, now);
+		}
+	}
+
+	#reviewMaster(key: number, now: number): void {
+		for (const slot of [...(this.#slots.get(key) ?? [])]) this.#again(slot, now);
+	}
+
+	/** Judges what is there already. */
+	#again(slot: number, now: number): void {
+		const external = this.#external[EXPECTATION];
+		external.store.read(slot, this.#expectation);
+		const key = this.#keyOfMaster(this.#expectation);
+		const before = external.store.verdict(slot);
+		if (before === ACCEPTED) this.#tally.remove(key, this.#expectation[EXP_CLASS]!);
+		this.#settle(slot, key, before !== ACCEPTED, false, now);
+	}
+
+	/** Judges the expectation that was read, which is in no count. */
+	#settle(slot: number, key: number, isNew: boolean, isTaken: boolean, now: number): void {
+		const external = this.#external[EXPECTATION];
+		const record = this.#expectation;
+		const before = external.store.verdict(slot);
+		const standing = this.#tally.standing(key, record[EXP_CLASS]!, isNew, now);
+		const verdict = this.#judge.judge(record, this.#findMaster(record), standing);
+		if (isTaken ? isNew || verdict !== ACCEPTED : verdict !== before) this.#judge.judged(record, verdict);
+		if (before !== ACCEPTED && before !== AWAITS_MASTER) this.#kept--;
+		external.keepBack(slot, verdict);
+		if (verdict === ACCEPTED) {
+			this.#tooMany.delete(slot);
+			this.#tally.add(key, record[EXP_CLASS]!, isNew, now);
+			return;
+		}
+		if (verdict === AWAITS_MASTER) {
+			this.#tooMany.delete(slot);
+			return;
+		}
+		this.#kept++;
+		// what is too many now may count in a moment, whatever the operator wants to see
+		const isKept = (this.#judge.keeps || verdict === TOO_MANY) && this.#kept <= KEPT_MAX;
+		if (!isKept) external.refuse(slot, verdict);
+		else if (verdict === TOO_MANY) this.#tooMany.add(slot);
+		else this.#tooMany.delete(slot);
+	}
+
+	/** The entry in this slot will not be there any more as it is. */
+	#leave(slot: number, isReplaced: boolean): void {
+		const external = this.#external[EXPECTATION];
+		external.store.read(slot, this.#expectation);
+		const key = this.#keyOfMaster(this.#expectation);
+		const verdict = external.store.verdict(slot);
+		this.#replaced = isReplaced && verdict === ACCEPTED ? slot : -1;
+		if (verdict === ACCEPTED) this.#tally.remove(key, this.#expectation[EXP_CLASS]!);
+		else if (verdict !== AWAITS_MASTER) this.#kept--;
+		external.keepBack(slot, ACCEPTED);
+		this.#tooMany.delete(slot);
+		const slots = this.#slots.get(key);
+		slots?.delete(slot);
+		if (slots?.size === 0) this.#slots.delete(key);
+		else if (verdict === ACCEPTED && !isReplaced) this.#freed.add(key);
+	}
+
+	/** What the peer has told, in its present epoch, of the master. The record is reused. */
+	#findMaster(expectation: ExpectationRecord): ConntrackRecord | undefined {
+		const external = this.#external[CONNTRACK];
+		const master = this.#master;
+		const zone = expectation[EXP_ZONE]!;
+		writeKey(master, expectation);
+		// in both directions, or in the original one only
+		for (const zones of zone === 0 ? [0] : [zone | (zone << 16), zone]) {
+			master[ZONES] = zones;
+			const slot = external.store.find(master);
+			if (slot < 0 || !external.store.isLive(slot) || !external.isCurrent(slot)) continue;
+			external.store.read(slot, master);
+			return master;
+		}
+		return undefined;
+	}
+
+	#keyOfMaster(expectation: ExpectationRecord): number {
+		writeKey(this.#master, expectation);
+		return keyOf(this.#master);
+	}
+}
+
+function writeKey(master: ConntrackRecord, expectation: ExpectationRecord): void {
+	master[PROTOCOLS] = expectation[EXP_MASTER_PROTOCOLS]!;
+	master[ORIG_PORTS] = expectation[EXP_MASTER_PORTS]!;
+	for (let i = 0; i < 4; i++) {
+		master[ORIG_SRC + i] = expectation[EXP_MASTER_SRC + i]!;
+		master[ORIG_DST + i] = expectation[EXP_MASTER_DST + i]!;
+	}
+}
+
+/** A number for a master: of its original tuple without zones, which an expectation does not tell fully. */
+function keyOf(master: ConntrackRecord): number {
+	const zones = master[ZONES]!;
+	master[ZONES] = 0;
+	const key = (hashConntrack(master, SEEDS[0]) >>> 12) * 2 ** 32 + (hashConntrack(master, SEEDS[1]) >>> 0);
+	master[ZONES] = zones;
+	return key;
+}
