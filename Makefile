@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix fuzz clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failovers port-dialogue fuzz clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -105,6 +105,14 @@ chaos: build
 ## loss-matrix: time to equality by loss, beside conntrackd (LOSS="0 20"; root, some minutes)
 loss-matrix: build
 	@test/chaos/loss-matrix.sh $(LOSS)
+
+## failovers: 500 live connections failed over and back, a hundred times (FAILOVERS=100 SEED=1; root, half an hour)
+failovers: build
+	@test/endurance/failovers.sh $(ENDURANCE) $(or $(FAILOVERS),100) $(or $(SEED),1)
+
+## port-dialogue: FTP dialogues behind SNAT failed over at random instants (FAILOVERS=500 SEED=1; root, some minutes)
+port-dialogue: build
+	@test/endurance/dialogue.sh $(ENDURANCE) $(or $(FAILOVERS),500) $(or $(SEED),1)
 
 ## clean: remove what "make build" has made
 clean:

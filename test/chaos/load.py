@@ -12,7 +12,6 @@ what the kernel answers. Obeys on the unix datagram socket SOCKET; each answer m
   brief COUNT           makes so many that live for one second"""
 import os
 import random
-import select
 import socket
 import struct
 import sys
@@ -21,6 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[0] = os.path.join(HERE, "..", "lab")
 import inject  # noqa: E402
+from control import Control  # noqa: E402
 from inject import attribute, half, nest  # noqa: E402
 
 TICK = 0.02                         # seconds between two batches
@@ -33,19 +33,6 @@ EXP_MASTER, EXP_TUPLE, EXP_MASK, EXP_TIMEOUT = 1, 2, 3, 4
 TCP_STATES = (3, 3, 4, 5, 6)        # ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK
 CONTROL_PORT = 21
 LIFETIME = 86400
-
-
-class Control:
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.bind(path)
-
-    def wait(self, seconds):
-        """The next command as a list of words, and whom to answer; None if none comes in time."""
-        if not select.select([self.sock], [], [], seconds)[0]:
-            return None
-        text, sender = self.sock.recvfrom(4096)
-        return text.decode().split(), lambda answer: self.sock.sendto(answer.encode(), sender)
 
 
 def netlink_message(kind, flags, number, family, payload):

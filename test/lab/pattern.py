@@ -14,12 +14,13 @@ def words(first, count):
 class Checker:
     """Takes the stream in pieces of any size and raises ValueError at the first wrong byte."""
 
-    def __init__(self):
+    def __init__(self, first=0):
+        self.first = first          # the number that the stream begins with
         self.checked = 0            # bytes found right so far
 
     def feed(self, data):
         first, skip = divmod(self.checked, WORD)
         count = (skip + len(data) + WORD - 1) // WORD
-        if words(first, count)[skip:skip + len(data)] != data:
+        if words(self.first + first, count)[skip:skip + len(data)] != data:
             raise ValueError("wrong data near byte %d" % self.checked)
         self.checked += len(data)
