@@ -9,6 +9,7 @@ import { DatagramChannel } from "./channel/datagram-channel.ts";
 import { SourceGuard } from "./channel/source-guard.ts";
 import { Commit } from "./commit/commit.ts";
 import { CommitWorker } from "./commit/commit-worker.ts";
+import { Rehearsal } from "./commit/rehearsal.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
 import { formatBytes } from "./conntrack/address.ts";
@@ -167,14 +168,19 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			operations.stop(1);
 		});
 		cleanup.unshift(() => worker.stop());
+		// the same for a commit and for its rehearsal
+		const committing = {
+			internal,
+			externals,
+			clock,
+			windowTracking: sync.tcpWindowTracking,
+			timeout: sync.commitTimeout,
+		};
 		const operations = new Operations({
+			rehearsal: new Rehearsal({ ...committing, native, names, hasExpectations }),
 			commit: new Commit({
+				...committing,
 				worker,
-				internal,
-				externals,
-				clock,
-				windowTracking: sync.tcpWindowTracking,
-				timeout: sync.commitTimeout,
 				pump: () => ticker.pump(),
 				refused: (kind, refusal) => operations.failover.refused(kind, refusal),
 			}),

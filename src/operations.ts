@@ -3,6 +3,7 @@ import type { ExternalCache } from "./cache/external-cache.ts";
 import type { InternalCache } from "./cache/internal-cache.ts";
 import type { Commit } from "./commit/commit.ts";
 import type { CommitWorker } from "./commit/commit-worker.ts";
+import type { Rehearsal } from "./commit/rehearsal.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
 import type { DaemonControl } from "./control/handlers.ts";
@@ -33,6 +34,7 @@ const SUSPICION_EVERY_MS = 60_000;
 
 export interface OperationsOptions {
 	commit: Commit;
+	rehearsal: Rehearsal;
 	worker: CommitWorker;
 	ftfw: Ftfw;
 	ticker: Ticker;
@@ -93,6 +95,7 @@ export class Operations {
 				options.log.notice("---- shutdown received ----");
 				this.stop = () => {};
 				void this.#purge.stop();
+				options.rehearsal.abort("the daemon is about to stop");
 				for (const cancel of this.#timers) cancel();
 				resolve(status);
 			};
@@ -136,6 +139,7 @@ export class Operations {
 			hasExpectations,
 			statistics,
 			commit: (kinds) => this.failover.commit(kinds),
+			rehearse: (kinds, request, write) => this.failover.rehearse(kinds, request, write),
 			commitAndTell: (kinds, request, write) => this.failover.commitAndTell(kinds, request, write),
 			flushInternal: () => this.#flushInternal(),
 			flushExternal: () => this.#flushExternal(),

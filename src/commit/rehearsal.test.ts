@@ -16,6 +16,7 @@ import { Rehearsal, type RehearsalResult } from "./rehearsal.ts";
 import { ReasonTally } from "./report.ts";
 
 const SNAT: Conntrack = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
+const NOBODY = { refused: () => {}, joined: () => {} };
 const withoutSeconds = ({ seconds: _, ...counts }: CommitSummary) => counts;
 
 if (isInPrivateNetwork(import.meta.url)) {
@@ -63,9 +64,10 @@ if (isInPrivateNetwork(import.meta.url)) {
 		const before = await tables();
 		const heldBefore = held();
 		const tallies = [new ReasonTally(), new ReasonTally()];
-		const rehearsed: RehearsalResult = await rehearsalOf(kit).run(kinds, (kind, refusal) =>
-			tallies[kind]!.add(reasonOf(kind, refusal)),
-		);
+		const rehearsed: RehearsalResult = await rehearsalOf(kit).run(kinds, {
+			refused: (kind, refusal) => tallies[kind]!.add(reasonOf(kind, refusal)),
+			joined: () => {},
+		});
 		await kit.settle();
 		assert.deepEqual(await tables(), before, "a rehearsal changes neither the kernel nor the caches");
 		assert.deepEqual(held(), heldBefore, "nothing is left of it");
@@ -163,18 +165,15 @@ if (isInPrivateNetwork(import.meta.url)) {
 		kit.tell(populate(20_000).conntracks);
 		const heldBefore = held();
 		const rehearsal = rehearsalOf(kit);
-		const first = rehearsal.run(KINDS, () => {});
-		await assert.rejects(
-			rehearsal.run(KINDS, () => {}),
-			/another rehearsal is under way/,
-		);
+		const first = rehearsal.run(KINDS, NOBODY);
+		await assert.rejects(rehearsal.run(KINDS, NOBODY), /another rehearsal is under way/);
 		assert.ok(rehearsal.isRunning);
 		rehearsal.abort("a commit has begun");
 		await assert.rejects(first, /^Error: a commit has begun$/);
 		assert.ok(!rehearsal.isRunning);
 		assert.deepEqual(held(), heldBefore);
 		// in the middle of it
-		const second = rehearsal.run(KINDS, () => {});
+		const second = rehearsal.run(KINDS, NOBODY);
 		setTimeout(() => rehearsal.abort("again"), 150);
 		const [outcome] = await Promise.allSettled([second]);
 		assert.deepEqual(held(), heldBefore);

@@ -7,7 +7,7 @@ import type { Clock } from "../system/clock.ts";
 import type { Native } from "../system/native.ts";
 import { Commit, type CommitOptions, type CommitSummary, type CommitTarget } from "./commit.ts";
 import { CommitWorker } from "./commit-worker.ts";
-import type { Refusal, ScratchOptions } from "./messages.ts";
+import type { JoinedEntry, Refusal, ScratchOptions } from "./messages.ts";
 
 /**
  * Bytes of kernel memory that one copied entry takes: the connection with its extensions, and what the allocator loses.
@@ -21,6 +21,13 @@ export interface RehearsalOptions extends Omit<CommitOptions, "worker" | "pump" 
 	native: Native;
 	names: NameTable;
 	hasExpectations: boolean;
+}
+
+export interface RehearsalReports {
+	/** Would not be taken. */
+	refused: (kind: Kind, refusal: Refusal) => void;
+	/** Is there, and would be changed. */
+	joined: (kind: Kind, entry: JoinedEntry) => void;
 }
 
 export interface RehearsalResult {
@@ -56,13 +63,9 @@ export class Rehearsal {
 	/**
 	 * Rehearses the commit of these halves.
 	 *
-	 * @param refused gets each entry that would not be taken
 	 * @throws Error when there was no way to rehearse, or it was aborted
 	 */
-	async run(
-		kinds: readonly Kind[],
-		refused: (kind: Kind, refusal: Refusal) => void,
-	): Promise<RehearsalResult> {
+	async run(kinds: readonly Kind[], reports: RehearsalReports): Promise<RehearsalResult> {
 		if (this.#isRunning) throw new Error("another rehearsal is under way");
 		this.#isRunning = true;
 		this.#cause = undefined;
@@ -72,7 +75,7 @@ export class Rehearsal {
 			const died = (error: Error): void => this.abort(`the rehearsal's worker has died: ${error.message}`);
 			worker = await CommitWorker.start(names, died, this.#scratchOptions());
 			this.#worker = worker;
-			return await this.#rehearse(worker, kinds, refused);
+			return await this.#rehearse(worker, kinds, reports);
 		} finally {
 			this.#worker = undefined;
 			await worker?.stop();
@@ -85,7 +88,7 @@ export class Rehearsal {
 	async #rehearse(
 		worker: CommitWorker,
 		kinds: readonly Kind[],
-		refused: (kind: Kind, refusal: Refusal) => void,
+		reports: RehearsalReports,
 	): Promise<RehearsalResult> {
 		const { externals, internal, hasExpectations, clock } = this.#options;
 		this.#check();
@@ -97,11 +100,16 @@ export class Rehearsal {
 		const commit = new Commit({
 			...this.#options,
 			worker,
-			internal: [readOnly(internal[CONNTRACK]), readOnly(internal[EXPECTATION])],
+			internal: [
+				readOnly(internal[CONNTRACK], (record, isReplaced) =>
+					reports.joined(CONNTRACK, { record, isReplaced }),
+				),
+				readOnly(internal[EXPECTATION], () => {}),
+			],
 			externals: (kind) => sources[kind]!,
 			clock: this.#abortable(clock),
 			pump: () => {},
-			refused,
+			refused: reports.refused,
 		});
 		for (const kind of kinds) for (const source of sources[kind]!) commit.share(kind, source);
 		const halves: RehearsalResult["halves"] = [];
@@ -142,9 +150,21 @@ export class Rehearsal {
 	}
 }
 
-/** An internal cache in which a commit changes nothing. */
-function readOnly({ store }: CommitTarget): CommitTarget {
-	return { store, apply: () => -1, refresh: () => false, bury: () => {} } as CommitTarget;
+/** An internal cache in which a commit changes nothing; `joined` hears of entries that it would have changed. */
+function readOnly(
+	{ store }: CommitTarget,
+	joined: (record: Int32Array, isReplaced: boolean) => void,
+): CommitTarget {
+	return {
+		store,
+		apply: (record, isNew) => {
+			// otherwise it is the entry's adoption
+			if (isNew) joined(record, true);
+			return -1;
+		},
+		refresh: (record) => joined(record, false),
+		bury: () => {},
+	};
 }
 
 function numberIn(path: string, pattern: RegExp): number | undefined {

@@ -31,6 +31,8 @@ export interface CommitReport {
 	mode: "commit" | "scratch" | "offline";
 	/** Why it was only checked offline. */
 	offlineCause?: string;
+	/** Of a rehearsal: entries of this kernel that its copy does not have. */
+	notCopied?: number;
 	role: "primary" | "backup";
 	term: number;
 	peers: readonly CommittedPeer[];
@@ -143,6 +145,11 @@ export function rehearsalHead(report: CommitReport): string {
 			? `checked offline in ${seconds} s, which sees less than this kernel would (${report.offlineCause})`
 			: `rehearsed in a scratch network namespace of this kernel in ${seconds} s`;
 	const lines = [`${how}; nothing has been changed`];
+	if (report.notCopied !== undefined) {
+		lines.push(
+			`${report.notCopied} entries of this kernel could not be copied: what meets them is not told right`,
+		);
+	}
 	const nodes = report.peers.map(({ node, term }) => `node ${node} (term ${term})`);
 	lines.push(
 		nodes.length === 0
@@ -194,6 +201,7 @@ export function reportObject(report: CommitReport): Record<string, unknown> {
 		version: 1,
 		mode: report.mode,
 		...(report.offlineCause === undefined ? {} : { offlineCause: report.offlineCause }),
+		...(report.notCopied === undefined ? {} : { notCopied: report.notCopied }),
 		status: statusOf(report),
 		role: report.role,
 		term: report.term,

@@ -24,6 +24,8 @@ export interface DaemonControl {
 	commit: (kinds: readonly Kind[]) => Promise<Reply>;
 	/** The same, and writes what came of it. */
 	commitAndTell: (kinds: readonly Kind[], request: CommitRequest, write: TextSink) => Promise<Reply>;
+	/** Says what a commit would come to, and changes nothing. */
+	rehearse: (kinds: readonly Kind[], request: CommitRequest, write: TextSink) => Promise<Reply>;
 	flushInternal: () => Promise<void>;
 	/** @returns why not */
 	flushExternal: () => Promise<string | undefined>;
@@ -79,10 +81,13 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 				return commit([EXPECTATION]);
 			case Opcode.commitAll:
 				return commit(KINDS);
-			case Opcode.commit: {
+			case Opcode.commit:
+			case Opcode.rehearse: {
 				const request = parseCommitRequest(argument);
 				if (!request) return { status: 1, error: "commit what?" };
-				return daemon.commitAndTell(kindsOf(HALVES[request.which]), request, write);
+				const kinds = kindsOf(HALVES[request.which]);
+				if (op === Opcode.rehearse) return daemon.rehearse(kinds, request, write);
+				return daemon.commitAndTell(kinds, request, write);
 			}
 			case Opcode.flushInternal:
 				daemon.notice("flushing internal cache");
