@@ -13,12 +13,14 @@ import { Rehearsal } from "./commit/rehearsal.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
 import { formatBytes } from "./conntrack/address.ts";
-import { CONNTRACK, KINDS, type Kind } from "./conntrack/kind.ts";
+import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
 import { EventRouter } from "./event-router.ts";
+import { ExpectationMasters } from "./expectation-masters.ts";
+import { ExpectationWatch } from "./expectation-watch.ts";
 import { ExpectationFilter } from "./filter/expectation-filter.ts";
 import { Filter } from "./filter/filter.ts";
 import { keysInUse } from "./keys-in-use.ts";
@@ -98,10 +100,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const filter = new Filter(policy, own);
 		const hasExpectations = sync.expectationSync !== false;
 		const helpers = sync.expectationSync === false ? [] : sync.expectationSync;
-		const expectationFilter = new ExpectationFilter(filter, names, helpers, (master) => {
-			const slot = internal[CONNTRACK].store.find(master);
-			if (slot >= 0) internal[CONNTRACK].store.read(slot, master);
-		});
+		const expectationMasters = new ExpectationMasters(internal, clock);
+		const expectationFilter = new ExpectationFilter(filter, names, helpers, (expectation) =>
+			expectationMasters.find(expectation),
+		);
 		const passes = (kind: Kind, record: Int32Array): boolean =>
 			kind === CONNTRACK ? filter.passes(record) : expectationFilter.passes(record);
 
@@ -198,10 +200,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			resync: new KernelResync({
 				internal,
 				tables: (kind, visit) =>
-					kind === CONNTRACK
-						? dump.conntracks(visit)
-						: dump.expectations((record) => {
-								masters.announced(record);
+					kind === EXPECTATION
+						? expectationDump.expectations(visit)
+						: dump.conntracks((record) => {
+								masters.seen(record);
 								visit(record);
 							}),
 				passes,
@@ -209,6 +211,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				drain: () => listener.drain(),
 				pump: () => ticker.pump(),
 			}),
+			handingOver: () => masters.askAll(),
 			events: () => {
 				listener.drain();
 				return listener.counters.received;
@@ -224,13 +227,24 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const buffer = netlinkBuffer(config);
 		const dump = new KernelDump(native, clock, names);
 		cleanup.unshift(() => dump.close());
+		// a socket of its own: a long dump of the other table must not hold it up
+		const expectationDump = new KernelDump(native, clock, names, dump.counters);
+		cleanup.unshift(() => expectationDump.close());
 		const router = new EventRouter({
 			internal,
 			passes,
+			masters: expectationMasters,
 			flushPort: worker.flushPort,
 			clock,
 			ended: (kind, record) => operations.commit.ended(kind, record),
-			announced: (record) => masters.announced(record),
+			announced: (record) => {
+				const master = expectationMasters.find(record);
+				if (master) masters.announced(master);
+			},
+			helped: (record) => {
+				masters.seen(record);
+				if (internal[EXPECTATION].store.live > 0) expectationWatch.soon();
+			},
 			changed: () => ticker.pump(),
 			overrun: () => operations.overrun(listener.socket, buffer, general.netlinkOverrunResync),
 		});
@@ -242,6 +256,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			batchEnd: () => ticker.pump(),
 		});
 		cleanup.unshift(() => masters.close());
+		const expectationWatch = new ExpectationWatch({
+			clock,
+			isNeeded: () => hasExpectations && (internal[EXPECTATION].store.live > 0 || masters.size > 0),
+			read: () => operations.compareExpectations(),
+			failed: (error) => log.limited("expectations", error.message),
+		});
+		cleanup.unshift(() => expectationWatch.close());
 		const listener = new EventListener({
 			native,
 			clock,

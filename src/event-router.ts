@@ -1,12 +1,16 @@
 // Kernel events -> internal caches: which count, and what an event that we caused ourselves means.
 import type { InternalCache } from "./cache/internal-cache.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "./conntrack/kind.ts";
+import { isMasterOf } from "./conntrack/master.ts";
+import { H_HELPER, HAS, newConntrackRecord, ORIG_PORTS } from "./conntrack/record.ts";
+import type { ExpectationMasters } from "./expectation-masters.ts";
 import type { EventHandler, EventKind } from "./netlink/event-listener.ts";
 import type { Clock } from "./system/clock.ts";
 
 export interface RouterOptions {
 	internal: readonly [InternalCache, InternalCache];
 	passes: (kind: Kind, record: Int32Array) => boolean;
+	masters: ExpectationMasters;
 	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
 	flushPort: number;
 	clock: Clock;
@@ -14,6 +18,8 @@ export interface RouterOptions {
 	ended: (kind: Kind, record: Int32Array) => void;
 	/** An expectation was announced. */
 	announced: (record: Int32Array) => void;
+	/** A conntrack with a helper is new or has changed. */
+	helped: (record: Int32Array) => void;
 	/** A batch of events has been applied. */
 	changed: () => void;
 	overrun: () => void;
@@ -25,6 +31,8 @@ export class EventRouter implements EventHandler {
 	readonly overrun: () => void;
 	readonly batchEnd: () => void;
 	readonly #options: RouterOptions;
+	/** The conntrack that we flushed last. */
+	readonly #flushed = newConntrackRecord();
 
 	constructor(options: RouterOptions) {
 		this.#options = options;
@@ -33,12 +41,29 @@ export class EventRouter implements EventHandler {
 	}
 
 	conntrack(event: EventKind, record: Int32Array, port: number): void {
-		this.#route(CONNTRACK, event, record, port);
+		const { masters, helped, flushPort } = this.#options;
+		const isEnd = event === "destroy";
+		this.#route(CONNTRACK, event, record, port === flushPort);
+		if (isEnd && port === flushPort) this.#flushed.set(record);
+		if (isEnd || (record[HAS]! & H_HELPER) === 0) return;
+		// perhaps the same connection comes back, and what it will expect is not what was flushed
+		if (this.#flushed[ORIG_PORTS] === record[ORIG_PORTS]) this.#flushed.fill(0);
+		helped(record);
+		if (masters.isAwaited) for (const waiting of masters.arrived(record)) this.#apply(waiting, "new");
 	}
 
 	expectation(event: EventKind, record: Int32Array, port: number): void {
-		this.#route(EXPECTATION, event, record, port);
-		if (event !== "destroy") this.#options.announced(record);
+		const { masters, flushPort } = this.#options;
+		if (event !== "destroy") {
+			if (masters.find(record)) this.#apply(record, event);
+			else masters.wait(record);
+			return;
+		}
+		if (masters.forget(record)) return;
+		masters.locate(record);
+		// the kernel ends a master's expectations right after it, in nobody's name
+		const isFlushed = port === flushPort || (port === 0 && isMasterOf(this.#flushed, record));
+		this.#route(EXPECTATION, event, record, isFlushed);
 	}
 
 	/** A conntrack as the kernel has it now, asked for outside of events. One that is not held has ended meanwhile. */
@@ -47,15 +72,20 @@ export class EventRouter implements EventHandler {
 		internal[CONNTRACK].refresh(record, Math.floor(clock.now() / 1000));
 	}
 
-	#route(kind: Kind, event: EventKind, record: Int32Array, port: number): void {
-		const { internal, passes, flushPort, clock, ended } = this.#options;
+	#apply(expectation: Int32Array, event: EventKind): void {
+		this.#route(EXPECTATION, event, expectation, false);
+		this.#options.announced(expectation);
+	}
+
+	#route(kind: Kind, event: EventKind, record: Int32Array, isFlush: boolean): void {
+		const { internal, passes, clock, ended } = this.#options;
 		const cache = internal[kind];
 		const now = Math.floor(clock.now() / 1000);
 		if (event === "destroy") {
 			const slot = cache.store.find(record);
 			const isHeld = slot >= 0 && cache.store.isLive(slot);
-			if (port !== flushPort) ended(kind, record);
-			if (isHeld && port === flushPort) cache.withdraw(slot, now);
+			if (!isFlush) ended(kind, record);
+			if (isHeld && isFlush) cache.withdraw(slot, now);
 			// an entry that is held ends, whatever the filter says of its last state
 			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
 			else this.filtered++;

@@ -77,6 +77,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	verification: { values: EVERYTHING, node: EVERYTHING },
 	"keys-in-use": { values: EVERYTHING, node: EVERYTHING },
 	"event-router": { values: EVERYTHING, node: EVERYTHING },
+	"expectation-masters": { values: EVERYTHING, node: EVERYTHING },
+	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },
 	setup: { values: EVERYTHING, node: EVERYTHING },
 	main: {
 		values: ["cli", "config", "control/client", "system/log", "system/clock"],

@@ -50,6 +50,8 @@ export interface OperationsOptions {
 	purgeTimeout: number;
 	hasExpectations: boolean;
 	resync: KernelResync;
+	/** This node may lose its connections to another: learns what the kernel sends no event for. */
+	handingOver: () => void;
 	/** Kernel events so far, those that are waiting included. */
 	events: () => number;
 	clock: Clock;
@@ -94,6 +96,7 @@ export class Operations {
 			this.stop = (status) => {
 				options.log.notice("---- shutdown received ----");
 				this.stop = () => {};
+				options.handingOver();
 				void this.#purge.stop();
 				options.rehearsal.abort("the daemon is about to stop");
 				for (const cancel of this.#timers) cancel();
@@ -124,6 +127,12 @@ export class Operations {
 		void this.#attempt(() => this.#resync(KINDS, true));
 	}
 
+	/** Compares the expectations with the kernel's, which is no resync that anybody asked for. */
+	async compareExpectations(): Promise<void> {
+		await this.#commitOver();
+		await this.resync.table(EXPECTATION);
+	}
+
 	/** The requests of the control socket. */
 	control(
 		statistics: (op: number) => string | undefined,
@@ -146,16 +155,19 @@ export class Operations {
 			flushKernel: (kinds) => this.#flushKernel(kinds),
 			resyncKernel: (kinds) => this.#resyncKernel(kinds),
 			sendBulk: () => {
+				this.#options.handingOver();
 				ftfw.bulk(clock.now());
 				ticker.pump();
 			},
 			requestResync: () => {
+				this.#options.handingOver();
 				// the stock hook asks when the node becomes backup
 				ftfw.contacts.becomeBackup(clock.now());
 				ftfw.requestResync(clock.now());
 				ticker.pump();
 			},
 			resetTimers: () => {
+				this.#options.handingOver();
 				// the stock hook does so when the node is backup or at fault
 				ftfw.contacts.becomeBackup(clock.now());
 				this.#purge.schedule();
@@ -269,10 +281,15 @@ export class Operations {
 	}
 
 	async #resync(kinds: readonly Kind[], isAudit = false): Promise<void> {
-		const { hasExpectations, clock } = this.#options;
-		// the dump would not show what a commit has taken into the cache and not written yet
-		while (this.commit.isRunning) await new Promise<void>((resolve) => clock.after(COMMIT_POLL_MS, resolve));
+		const { hasExpectations } = this.#options;
+		await this.#commitOver();
 		await this.resync.run(hasExpectations ? kinds : kinds.filter((kind) => kind === CONNTRACK), isAudit);
+	}
+
+	/** A dump would not show what a commit has taken into the cache and not written yet. */
+	async #commitOver(): Promise<void> {
+		const { clock } = this.#options;
+		while (this.commit.isRunning) await new Promise<void>((resolve) => clock.after(COMMIT_POLL_MS, resolve));
 	}
 
 	/** Runs what nobody waits for; a failure is a log line. */

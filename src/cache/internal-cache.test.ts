@@ -88,7 +88,7 @@ test("an update keeps what it does not repeat; a creation under the same key is 
 	assert.equal(told.log.length, 3, "also if it looks the same");
 });
 
-test("of an expectation everything but timeout and id is news", () => {
+test("of an expectation everything but id and a second of the timeout is news", () => {
 	const cache = newInternalCaches(1, 10).expectations;
 	const told = new Told();
 	cache.listener = told;
@@ -96,7 +96,7 @@ test("of an expectation everything but timeout and id is news", () => {
 	record[X.EXP_HAS] = X.X_TIMEOUT | X.X_ID;
 	record[X.EXP_PROTOCOLS] = 2 | (6 << 8);
 	const slot = cache.apply(record, true, 0);
-	record[X.EXP_TIMEOUT] = 9;
+	record[X.EXP_TIMEOUT] = 1;
 	record[X.EXP_ID] = 9;
 	cache.apply(record, false, 0);
 	assert.equal(told.log.length, 1);
@@ -109,6 +109,35 @@ test("of an expectation everything but timeout and id is news", () => {
 	const out = X.newExpectationRecord();
 	cache.store.read(slot, out);
 	assert.deepEqual(out, record);
+});
+
+test("an expectation's time that runs down is no news, one that was set anew is", () => {
+	const cache = newInternalCaches(1, 10).expectations;
+	const record = X.newExpectationRecord();
+	record[X.EXP_HAS] = X.X_TIMEOUT;
+	record[X.EXP_PROTOCOLS] = 2 | (6 << 8);
+	record[X.EXP_TIMEOUT] = 100;
+	const slot = cache.apply(record, true, 1000);
+	const seenAt = (now: number, timeout: number): boolean => {
+		const version = cache.store.version(slot);
+		record[X.EXP_TIMEOUT] = timeout;
+		cache.applyDumped(record, now);
+		cache.beginResync();
+		return cache.store.version(slot) !== version;
+	};
+	cache.beginResync();
+	for (let second = 1; second <= 90; second++) assert.equal(seenAt(1000 + second, 100 - second), false);
+	// both clocks are read in whole seconds
+	assert.equal(seenAt(1090, 9), false);
+	assert.equal(seenAt(1092, 8), false);
+	assert.equal(cache.counters.updated, 0);
+	assert.equal(seenAt(1093, 180), true, "a registration that was renewed");
+	assert.equal(seenAt(1094, 179), false);
+	assert.equal(seenAt(1095, 5), true, "shortened");
+	assert.equal(cache.counters.updated, 2);
+	const held = X.newExpectationRecord();
+	cache.store.read(slot, held);
+	assert.deepEqual([held[X.EXP_TIMEOUT], cache.store.header(slot, UPDATED)], [5, 1095]);
 });
 
 test("both halves number their changes with one counter", () => {

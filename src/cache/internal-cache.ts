@@ -11,12 +11,13 @@ import {
 	ID,
 	mergeConntrack,
 	STATUS,
+	ZONES,
 } from "../conntrack/record.ts";
 import { IPS_REPLICATED } from "../conntrack/status.ts";
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
 import { ConntrackLayout } from "./conntrack-layout.ts";
 import { ExpectationLayout } from "./expectation-layout.ts";
-import { CREATED, STAMP } from "./record-layout.ts";
+import { CREATED, STAMP, UPDATED } from "./record-layout.ts";
 import { RecordStore } from "./record-store.ts";
 import { VersionDigest } from "./version-digest.ts";
 
@@ -25,6 +26,11 @@ import { VersionDigest } from "./version-digest.ts";
  * the status only IPS_REPLICATED counts.
  */
 const NEWS = H_WIRE & ~(H_TIMEOUT | H_ID | H_STATUS);
+
+/** Seconds by which an expectation's time may differ from what the clock says is left of it: both are rounded. */
+const TIMEOUT_SLACK = 1;
+/** Zones that are remembered. */
+const ZONES_MAX = 1024;
 
 /** Hears of every change; `slot` stays valid until `forget`. */
 export interface ChangeListener {
@@ -53,6 +59,11 @@ export class InternalCache {
 	resync = 0;
 	/** More entries than this are refused and counted. */
 	readonly limit: number;
+	/**
+	 * The zone words (ZONES) of conntracks that were held, without 0: an expectation's event names its master without
+	 * its zone. Bounded: masters in more zones than ZONES_MAX are not found.
+	 */
+	readonly zones = new Set<number>();
 	readonly #versions: VersionCounter;
 	readonly #scratch: Int32Array;
 	readonly #isConntrack: boolean;
@@ -85,6 +96,9 @@ export class InternalCache {
 		if (slot < 0) {
 			slot = store.insert(record, now);
 			counters.created++;
+			if (this.#isConntrack && record[ZONES] !== 0 && this.zones.size < ZONES_MAX) {
+				this.zones.add(record[ZONES]!);
+			}
 		} else if (isNew || !isHeld) {
 			this.#graveyard?.delete(slot);
 			store.replace(slot, record, now);
@@ -94,8 +108,9 @@ export class InternalCache {
 			const known = this.#scratch;
 			store.read(slot, known);
 			if (this.#isAnother(known, record)) return this.apply(record, true, now);
-			counters.updated++;
-			const isNews = this.#merge(known, record);
+			const isNews = this.#merge(slot, known, record, now);
+			// expectations are dumped every second: that they are still there is nothing to count
+			if (isNews || this.#isConntrack) counters.updated++;
 			store.setHeader(slot, STAMP, this.resync);
 			store.replace(slot, known, now);
 			if (!isNews) return slot;
@@ -112,7 +127,7 @@ export class InternalCache {
 		if (slot < 0 || !store.isLive(slot)) return;
 		const known = this.#scratch;
 		store.read(slot, known);
-		const isNews = this.#merge(known, record);
+		const isNews = this.#merge(slot, known, record, now);
 		store.replace(slot, known, now);
 		if (!isNews) return;
 		this.counters.updated++;
@@ -248,13 +263,16 @@ export class InternalCache {
 		return this.#isConntrack && (known[HAS]! & record[HAS]! & H_ID) !== 0 && known[ID] !== record[ID];
 	}
 
-	#merge(known: Int32Array, change: Int32Array): boolean {
+	/** Overlays `change` on `known`, the record of this live slot; whether that is news. */
+	#merge(slot: number, known: Int32Array, change: Int32Array, now: number): boolean {
 		if (this.#isConntrack) {
 			const status = known[STATUS]! & IPS_REPLICATED;
 			const isNews = mergeConntrack(known, change, NEWS);
 			return isNews || status !== (known[STATUS]! & IPS_REPLICATED);
 		}
-		let isNews = false;
+		// a helper sets an expectation's time anew without an event (SIP); that it runs down is no news
+		const left = Math.max(0, known[EXP_TIMEOUT]! - Math.max(0, now - this.store.header(slot, UPDATED)));
+		let isNews = Math.abs(change[EXP_TIMEOUT]! - left) > TIMEOUT_SLACK;
 		for (let i = 0; i < EXPECTATION_WORDS; i++) {
 			if (known[i] === change[i]) continue;
 			known[i] = change[i]!;

@@ -28,7 +28,7 @@ export interface DumpCounters {
 }
 
 export class KernelDump {
-	readonly counters: DumpCounters = { malformed: 0 };
+	readonly counters: DumpCounters;
 	readonly #clock: Clock;
 	readonly #socket: NetlinkSocket;
 	readonly #writer = new AttributeWriter(256);
@@ -40,7 +40,9 @@ export class KernelDump {
 	#last: Promise<unknown> = Promise.resolve();
 	#wake: () => void = () => {};
 
-	constructor(native: Native, clock: Clock, names: NameTable) {
+	/** @param counters to be shared with another one's */
+	constructor(native: Native, clock: Clock, names: NameTable, counters: DumpCounters = { malformed: 0 }) {
+		this.counters = counters;
 		this.#clock = clock;
 		this.#names = names;
 		this.#socket = new NetlinkSocket(native, { receiveBuffer: 4 << 20 });

@@ -1,24 +1,20 @@
 // Learns the sequence adjustments of masters. A helper that changes the length of a segment (the address in a PORT
 // command, behind NAT) shifts the connection's sequence numbers from then on. The kernel sends no event for it, so
-// a master whose helper has just announced an expectation is asked for: at once, when the segment has been rewritten,
-// and each second as long as it lives.
-import {
-	EXP_MASTER_DST,
-	EXP_MASTER_PORTS,
-	EXP_MASTER_PROTOCOLS,
-	EXP_MASTER_SRC,
-	EXP_ZONE,
-} from "../conntrack/expectation-record.ts";
+// every translated TCP connection with a helper is asked for each second as long as it lives, and a master whose helper
+// has just announced an expectation at once, and when the segment has been rewritten.
 import type { NameTable } from "../conntrack/names.ts";
+import { IPPROTO_TCP } from "../conntrack/protocol.ts";
 import {
 	type ConntrackRecord,
+	H_HELPER,
+	H_STATUS,
+	HAS,
 	newConntrackRecord,
 	ORIG_DST,
-	ORIG_PORTS,
-	ORIG_SRC,
 	PROTOCOLS,
-	ZONES,
+	STATUS,
 } from "../conntrack/record.ts";
+import { IPS_DST_NAT, IPS_SRC_NAT } from "../conntrack/status.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Native } from "../system/native.ts";
 import { AttributeWriter, WireBuffer } from "./attribute.ts";
@@ -31,10 +27,12 @@ import { NetlinkSocket } from "./socket.ts";
 /** Milliseconds after an expectation's event: the segment that it stands in is rewritten after the event is sent. */
 const SOON_MS = [2, 50] as const;
 const EVERY_MS = 1000;
+/** The masters are asked for in so many portions a second, so that none holds up anything else. */
+const PORTIONS = 8;
 /** Masters watched at a time; beyond it the oldest is given up, and learns at the next resync. */
 const MASTERS_MAX = 4096;
 const STRIDE = 4096;
-const BATCH = 16;
+const BATCH = 64;
 
 export interface MasterWatchOptions {
 	native: Native;
@@ -57,8 +55,11 @@ export class MasterWatch {
 	readonly #wire = new WireBuffer(STRIDE * BATCH);
 	readonly #lengths = new Int32Array(BATCH);
 	readonly #record = newConntrackRecord();
-	/** By the text of their key; in the order in which they were last announced. */
+	/** By the text of their key, in the order in which they were last announced: what to ask for. Bounded: MASTERS_MAX. */
 	readonly #masters = new Map<string, ConntrackRecord>();
+	/** The keys at the beginning of this second, and which portion of them is next. */
+	#keys: string[] = [];
+	#portion = 0;
 	readonly #pending = new Set<() => void>();
 
 	/** @throws Error with a line for the operator */
@@ -67,21 +68,33 @@ export class MasterWatch {
 		this.#socket = new NetlinkSocket(options.native, { receiveBuffer: 1 << 20 });
 		this.#encoder = new ConntrackEncoder(this.#writer, options.names);
 		this.#decoder = new ConntrackDecoder(options.names);
-		this.#later(EVERY_MS, () => this.#everySecond());
+		this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
 	}
 
-	/** An expectation has been announced: its master may have changed, and may change again. */
-	announced(expectation: Int32Array): void {
-		const master = masterOf(expectation);
-		const key = master.subarray(PROTOCOLS, ORIG_DST + 4).join();
+	/** Masters that are watched. */
+	get size(): number {
+		return this.#masters.size;
+	}
+
+	/** A conntrack as an event or a dump has shown it. */
+	seen(conntrack: ConntrackRecord): void {
+		if (!mayBeAdjusted(conntrack)) return;
+		const key = keyOf(conntrack);
+		if (!this.#masters.has(key)) this.#watch(key, conntrack.slice());
+	}
+
+	/** A master's expectation has been announced: the master may have changed, and may change again. */
+	announced(master: ConntrackRecord): void {
+		const key = keyOf(master);
 		this.#masters.delete(key);
-		this.#masters.set(key, master);
-		if (this.#masters.size > MASTERS_MAX) {
-			this.dropped++;
-			this.#masters.delete(this.#masters.keys().next().value!);
-		}
+		this.#watch(key, master.slice());
 		this.#ask([key]);
 		for (const milliseconds of SOON_MS) this.#later(milliseconds, () => this.#ask([key]));
+	}
+
+	/** Asks for all of them, now. */
+	askAll(): void {
+		this.#ask([...this.#masters.keys()]);
 	}
 
 	close(): void {
@@ -89,9 +102,20 @@ export class MasterWatch {
 		this.#socket.close();
 	}
 
-	#everySecond(): void {
-		this.#ask([...this.#masters.keys()]);
-		this.#later(EVERY_MS, () => this.#everySecond());
+	#watch(key: string, master: ConntrackRecord): void {
+		this.#masters.set(key, master);
+		if (this.#masters.size <= MASTERS_MAX) return;
+		this.dropped++;
+		this.#masters.delete(this.#masters.keys().next().value!);
+	}
+
+	#nextPortion(): void {
+		if (this.#portion === 0) this.#keys = [...this.#masters.keys()];
+		const count = Math.ceil(this.#keys.length / PORTIONS);
+		const from = this.#portion * count;
+		this.#portion = (this.#portion + 1) % PORTIONS;
+		if (from < this.#keys.length) this.#ask(this.#keys.slice(from, from + count), true);
+		this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
 	}
 
 	#later(milliseconds: number, action: () => void): void {
@@ -102,8 +126,12 @@ export class MasterWatch {
 		this.#pending.add(cancel);
 	}
 
-	/** Asks for these masters and takes the answers, which the kernel gives within the request. */
-	#ask(keys: readonly string[]): void {
+	/**
+	 * Asks for these masters and takes the answers, which the kernel gives within the request.
+	 *
+	 * @param isRoutine whoever turns out not to be translated is not asked for again
+	 */
+	#ask(keys: readonly string[], isRoutine = false): void {
 		for (let first = 0; first < keys.length; first += BATCH) {
 			const batch = keys.slice(first, first + BATCH);
 			this.#writer.at = 0;
@@ -112,12 +140,12 @@ export class MasterWatch {
 				if (master) this.#encoder.get(master, i);
 			});
 			if (this.#writer.at === 0 || this.#socket.send(this.#writer) < 0) continue;
-			this.#answers(batch);
+			this.#answers(batch, isRoutine);
 		}
 		this.#options.batchEnd();
 	}
 
-	#answers(batch: readonly string[]): void {
+	#answers(batch: readonly string[], isRoutine: boolean): void {
 		for (;;) {
 			const count = this.#socket.receive(this.#wire, STRIDE, this.#lengths);
 			if (count <= 0) return;
@@ -131,6 +159,7 @@ export class MasterWatch {
 						type === ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW) &&
 						this.#decoder.decode(this.#wire, attributesOf(from), to, this.#record)
 					) {
+						if (isRoutine && !mayBeAdjusted(this.#record)) this.#masters.delete(keyOf(this.#record));
 						this.#options.found(this.#record);
 					}
 				});
@@ -139,15 +168,15 @@ export class MasterWatch {
 	}
 }
 
-/** A record with the key of the expectation's master. */
-function masterOf(expectation: Int32Array): ConntrackRecord {
-	const master = newConntrackRecord();
-	master[PROTOCOLS] = expectation[EXP_MASTER_PROTOCOLS]!;
-	master[ZONES] = expectation[EXP_ZONE]! | (expectation[EXP_ZONE]! << 16);
-	master[ORIG_PORTS] = expectation[EXP_MASTER_PORTS]!;
-	for (let i = 0; i < 4; i++) {
-		master[ORIG_SRC + i] = expectation[EXP_MASTER_SRC + i]!;
-		master[ORIG_DST + i] = expectation[EXP_MASTER_DST + i]!;
-	}
-	return master;
+/** A translated TCP connection with a helper. */
+function mayBeAdjusted(record: ConntrackRecord): boolean {
+	const has = record[HAS]!;
+	return (
+		(has & H_HELPER) !== 0 &&
+		(has & H_STATUS) !== 0 &&
+		record[PROTOCOLS]! >>> 8 === IPPROTO_TCP &&
+		(record[STATUS]! & (IPS_SRC_NAT | IPS_DST_NAT)) !== 0
+	);
 }
+
+const keyOf = (record: ConntrackRecord): string => record.subarray(PROTOCOLS, ORIG_DST + 4).join();

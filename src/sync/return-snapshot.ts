@@ -7,6 +7,8 @@
 // The node accepts what begins where it stands, so nothing is missed; it asks again when nothing comes. What was
 // fetched stays apart from all caches that are compared, and is forgotten after a while.
 import type { ExternalCache } from "../cache/external-cache.ts";
+import { UPDATED } from "../cache/record-layout.ts";
+import { EXP_TIMEOUT } from "../conntrack/expectation-record.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { OtherRecord, StateRecord } from "./datagram.ts";
@@ -171,8 +173,14 @@ export class ReturnSnapshot {
 			for (; slot < stop && count < RECORDS_MAX; slot++) {
 				if (!store.isLive(slot) || external.isConfirmed(slot)) continue;
 				const start = writer.at;
-				store.read(slot, this.#records[kind]);
-				this.#encoder.giveBack(kind, this.#records[kind]);
+				const record = this.#records[kind];
+				store.read(slot, record);
+				if (kind === EXPECTATION) {
+					// it has gone on ageing here
+					const age = Math.floor(now / 1000) - store.header(slot, UPDATED);
+					record[EXP_TIMEOUT] = Math.max(0, record[EXP_TIMEOUT]! - Math.max(0, age));
+				}
+				this.#encoder.giveBack(kind, record);
 				if (writer.at > datagramMax) {
 					writer.at = start;
 					break;
