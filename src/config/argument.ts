@@ -2,7 +2,7 @@
 import { formatBytes, parseAddress } from "../conntrack/address.ts";
 import { nearest } from "./nearest.ts";
 import { listWords, show } from "./problem.ts";
-import type { AddressRule } from "./types.ts";
+import type { AddressRule, PortRange } from "./types.ts";
 
 export type ArgumentType =
 	| "onoff"
@@ -16,6 +16,8 @@ export type ArgumentType =
 	| "ipv6"
 	| "ipv4-net"
 	| "ipv6-net"
+	| "net"
+	| "port-range"
 	| "interface"
 	| "choice"
 	| "name"
@@ -43,7 +45,7 @@ export interface ArgumentSpec {
 	readonly optional?: boolean;
 }
 
-export type ArgumentValue = boolean | number | string | AddressRule;
+export type ArgumentValue = boolean | number | string | AddressRule | PortRange;
 
 /** A value, or why the word is none. */
 export type Read = { value: ArgumentValue } | { problem: string; suggestion?: string };
@@ -91,6 +93,10 @@ export function describeArgument(spec: ArgumentSpec): string {
 			return "an IPv4 address or network";
 		case "ipv6-net":
 			return "an IPv6 address or network";
+		case "net":
+			return "an address or network";
+		case "port-range":
+			return "a port, or two with a hyphen between them";
 		case "interface":
 			return "the name of an interface";
 		case "choice":
@@ -125,7 +131,10 @@ export function readArgument(spec: ArgumentSpec, text: string): Read {
 			return readHost(spec, text);
 		case "ipv4-net":
 		case "ipv6-net":
+		case "net":
 			return readNetwork(spec, text);
+		case "port-range":
+			return readPortRange(spec, text);
 		case "interface":
 			return readInterface(spec, text);
 		case "choice":
@@ -176,7 +185,7 @@ function readHost(spec: ArgumentSpec, text: string): Read {
 }
 
 function readNetwork(spec: ArgumentSpec, text: string): Read {
-	const family = familyOf(spec);
+	const family = spec.type === "net" ? (text.includes(":") ? 6 : 4) : familyOf(spec);
 	const [host, length, ...rest] = text.split("/");
 	const bytes = parseAddress(host!);
 	const bits = family === 4 ? 32 : 128;
@@ -195,6 +204,15 @@ function maskAddress(bytes: Uint8Array, prefixLength: number): Uint8Array {
 		bytes[i]! &= 0xff << (8 - kept);
 	}
 	return bytes;
+}
+
+function readPortRange(spec: ArgumentSpec, text: string): Read {
+	const parts = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/.exec(text);
+	if (!parts) return isNot(spec, text);
+	const from = Number(parts[1]);
+	const to = Number(parts[2] ?? parts[1]);
+	if (from < 1 || to > 65_535) return { problem: `${show(text)} is outside 1..65535` };
+	return from > to ? { problem: `${show(text)} ends before it begins` } : { value: { from, to } };
 }
 
 function readInterface(spec: ArgumentSpec, text: string): Read {

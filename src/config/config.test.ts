@@ -56,6 +56,7 @@ test("Sync with only a link gets the defaults of FTFW and a warning", () => {
 		],
 		tcpWindowTracking: false,
 		expectationSync: false,
+		expectationPolicy: { onViolation: "quarantine", minDstPort: 1024, helpers: {} },
 	});
 	assert.deepEqual(warningsOf(`Sync { ${MULTICAST} }`), ["f:1:1: Sync has no Mode: FTFW is taken"]);
 });
@@ -234,6 +235,41 @@ test("options arrive, helper names in lower case", () => {
 	]);
 	assert.equal(options("ExpectationSync { ftp } ExpectationSync on").expectationSync, true);
 	assert.equal(options("ExpectationSync { }").expectationSync, false);
+});
+
+test("the expectation policy is what was written, and nothing else", () => {
+	const options = (text: string) => sync(`Options { ExpectationSync on ${text} }`).expectationPolicy;
+	assert.deepEqual(options(""), { onViolation: "quarantine", minDstPort: 1024, helpers: {} });
+	const net = (address: number[], prefixLength: number) => ({
+		family: 4,
+		address: new Uint8Array(address),
+		prefixLength,
+	});
+	assert.deepEqual(
+		options(`ExpectationPolicy { OnViolation Drop MinDstPort 2000
+			Helper ftp { Loose yes Fxp no DstPort 20 SrcNet 10.1.2.3/8 SrcNet 192.0.2.1 }
+			Helper sip { DirectMedia no DstNet 198.18.0.0/15 Timeout 7200 }
+			Helper Q.931 { GkRoutedOnly no }
+			Helper snmp { MinPrefix 16 MaxExpectations 3 Userspace no } }
+			ExpectationPolicy { Helper RAS { CallForwardFilter yes } Helper ftp { DstPort 2000-3000 } }`),
+		{
+			onViolation: "drop",
+			minDstPort: 2000,
+			helpers: {
+				ftp: {
+					loose: true,
+					fxp: false,
+					srcNet: [net([10, 0, 0, 0], 8), net([192, 0, 2, 1], 32)],
+					dstPort: { from: 2000, to: 3000 },
+				},
+				h323: { gkRoutedOnly: false, callForwardFilter: true },
+				sip: { directMedia: false, dstNet: [net([198, 18, 0, 0], 15)], timeout: 7200 },
+				snmp: { minPrefix: 16, maxExpectations: 3, userspace: false },
+			},
+		},
+	);
+	const warnings = warningsOf(`Sync { ${MULTICAST} Mode FTFW { }\n Options { ExpectationPolicy { } } }`);
+	assert.deepEqual(warnings, ["f:2:12: ExpectationPolicy has no effect without ExpectationSync"]);
 });
 
 test("every word of General arrives", () => {

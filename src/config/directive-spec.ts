@@ -12,6 +12,8 @@ export type Place =
 	| "UDP"
 	| "TCP"
 	| "Options"
+	| "ExpectationPolicy"
+	| `Helper ${"ftp" | "tftp" | "amanda" | "sane" | "irc" | "pptp" | "h323" | "sip" | "netbios-ns" | "snmp"}`
 	| "Peers"
 	| "Security"
 	| "General"

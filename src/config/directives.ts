@@ -1,9 +1,10 @@
 // The one table of every directive: the word, where it stands, what it takes, its default. Parsing, printing,
-// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); Security, Peers and more than one destination
-// are our own.
+// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); Security, Peers, ExpectationPolicy and
+// more than one destination are our own.
 import type { ArgumentSpec } from "./argument.ts";
 import type { DirectiveSpec, Extra, Place } from "./directive-spec.ts";
 import { row } from "./directive-spec.ts";
+import { policyDirectives } from "./policy-directives.ts";
 
 export type { DirectiveSpec, Place } from "./directive-spec.ts";
 
@@ -306,6 +307,7 @@ const obsolete: readonly DirectiveSpec[] = [
 export const DIRECTIVES: readonly DirectiveSpec[] = [
 	...sections,
 	...sync,
+	...policyDirectives,
 	...security,
 	...general,
 	...stats,

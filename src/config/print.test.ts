@@ -75,6 +75,10 @@ test("a configuration with every section survives printing", () => {
 		`Sync { Mode FTFW { } ${LINK} Peers { IPv4_address 10.0.0.2 IPv6_address fd00::2 }
 			Multicast { IPv6_address ff15::1 Group 2 Interface eth4 } }`,
 		`Sync { Mode FTFW { CommitTimeout 3 } ${LINK} Options { ExpectationSync on } }`,
+		`Sync { Mode FTFW { } ${LINK} Options { ExpectationSync on ExpectationPolicy { OnViolation drop MinDstPort 2000
+			Helper ftp { Loose yes DstPort 20-30 SrcNet 10.0.0.0/8 SrcNet ::1 } Helper netbios-ns { MinPrefix 16 }
+			Helper sip { DirectMedia no DstNet 2001:db8::/32 } Helper irc { } } } }`,
+		`Sync { Mode FTFW { } ${LINK} Options { ExpectationPolicy { Helper ftp { Fxp yes } } } }`,
 		`Sync { Mode ALARM { } ${LINK} } General { Filter { State Accept { } Protocol Accept { } } }`,
 		`Sync { Mode FTFW { } ${LINK} Security { KeyFile "/with blank/k" Node 7 Cluster a.b_c-9 Suite ChaCha20-Poly1305 } }`,
 		`General { Security { KeyFile /etc/keys#1 } } Sync { Mode FTFW { } ${LINK} }`,
@@ -99,6 +103,10 @@ function sampleOf({ type, words, min = 0 }: ArgumentSpec): string[] {
 		case "ipv6":
 		case "ipv6-net":
 			return ["ff15::77"];
+		case "net":
+			return ["10.0.0.0/8"];
+		case "port-range":
+			return ["7-9"];
 		case "interface":
 		case "name":
 		case "cluster-name":
@@ -120,7 +128,13 @@ function fileWith(place: string, line: string): string {
 		v6 ? "IPv6_Destination_Address ff15::2" : "IPv4_Destination_Address 225.0.0.2"
 	} Port 1 Interface eth0`;
 	if (place.startsWith("Mode")) return `Sync { ${place} { ${line} } ${LINK} }`;
+	if (place.startsWith("Helper ")) {
+		const inHelper = line.startsWith("DstNet") || line === "" ? line : `DstNet 192.0.2.0/24 ${line}`;
+		return `Sync { ${LINK} Options { ExpectationSync on ExpectationPolicy { ${place} { ${inHelper} } } } }`;
+	}
 	switch (place) {
+		case "ExpectationPolicy":
+			return `Sync { ${LINK} Options { ExpectationSync on ExpectationPolicy { ${line} } } }`;
 		case "Sync":
 			return `Sync { Mode NOTRACK { } ${line} ${LINK} }`;
 		case "Multicast":

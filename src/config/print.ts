@@ -3,7 +3,18 @@ import { formatBytes } from "../conntrack/address.ts";
 import type { DirectiveSpec, Place } from "./directives.ts";
 import { directivesIn, fieldOf } from "./directives.ts";
 import { formatProtocol, formatTcpState } from "./names.ts";
-import type { Config, FilterConfig, GeneralConfig, LinkConfig, SecurityConfig, SyncConfig } from "./types.ts";
+import { helperPlace, POLICY_HELPERS } from "./policy-directives.ts";
+import type {
+	AddressRule,
+	Config,
+	ExpectationPolicyConfig,
+	FilterConfig,
+	GeneralConfig,
+	LinkConfig,
+	PortRange,
+	SecurityConfig,
+	SyncConfig,
+} from "./types.ts";
 
 /** The normalized text of a configuration. The name of its file and the line numbers of links are not part of it. */
 export function printConfig(config: Config): string {
@@ -33,8 +44,20 @@ function printSync(sync: SyncConfig): string[] {
 			...(Array.isArray(expectationSync)
 				? block("ExpectationSync", expectationSync.map(quote))
 				: [`ExpectationSync ${onOff(expectationSync)}`]),
+			...(expectationSync === false ? [] : printPolicy(sync.expectationPolicy)),
 		]),
 	];
+}
+
+function printPolicy(policy: ExpectationPolicyConfig): string[] {
+	return block("ExpectationPolicy", [
+		`OnViolation ${policy.onViolation === "drop" ? "Drop" : "Quarantine"}`,
+		`MinDstPort ${policy.minDstPort}`,
+		...POLICY_HELPERS.flatMap((name) => {
+			const settings = policy.helpers[name];
+			return settings ? block(helperPlace(name), printValues(helperPlace(name), settings)) : [];
+		}),
+	]);
 }
 
 const LINK_PLACES: Readonly<Record<LinkConfig["type"], Place>> = {
@@ -75,11 +98,7 @@ function printFilter({ from, protocol, address, state }: FilterConfig): string[]
 	const lines: string[] = [];
 	if (protocol) lines.push(...block(`Protocol ${policy(protocol)}`, protocol.protocols.map(formatProtocol)));
 	if (address) {
-		const rules = address.rules.map((rule) => {
-			const { family, address: bytes, prefixLength } = rule;
-			const length = prefixLength === bytes.length * 8 ? "" : `/${prefixLength}`;
-			return `IPv${family}_address ${formatBytes(bytes)}${length}`;
-		});
+		const rules = address.rules.map((rule) => `IPv${rule.family}_address ${formatNetwork(rule)}`);
 		lines.push(...block(`Address ${policy(address)}`, rules));
 	}
 	if (state) {
@@ -114,10 +133,22 @@ function printValue(spec: DirectiveSpec, values: object): string[] {
 	const value = fieldValue(values, spec);
 	if (value === undefined) return [];
 	if (typeof value === "boolean") return [`${spec.word} ${onOff(value)}`];
-	if (Array.isArray(value)) return value.map((item) => `${spec.word} ${quote(String(item))}`);
+	if (Array.isArray(value)) return value.map((item) => `${spec.word} ${quote(textOf(spec, item))}`);
 	// conntrackd takes a Nice with a sign only
 	const isSigned = spec.args[0]!.type === "signed" && Number(value) >= 0;
-	return [`${spec.word} ${isSigned ? "+" : ""}${quote(String(value))}`];
+	return [`${spec.word} ${isSigned ? "+" : ""}${quote(textOf(spec, value))}`];
+}
+
+function textOf(spec: DirectiveSpec, value: unknown): string {
+	const { type } = spec.args[0]!;
+	if (type === "net") return formatNetwork(value as AddressRule);
+	if (type !== "port-range") return String(value);
+	const { from, to } = value as PortRange;
+	return from === to ? String(from) : `${from}-${to}`;
+}
+
+function formatNetwork({ address, prefixLength }: AddressRule): string {
+	return `${formatBytes(address)}${prefixLength === address.length * 8 ? "" : `/${prefixLength}`}`;
 }
 
 const onOff = (value: boolean): string => (value ? "on" : "off");

@@ -1,5 +1,6 @@
 // The Sync section: mode, dedicated links, options.
 import type { Place } from "./directives.ts";
+import { buildExpectationPolicy } from "./expectation-policy.ts";
 import { buildLink } from "./link.ts";
 import { omitUndefined } from "./omit-undefined.ts";
 import { buildPeers } from "./peers.ts";
@@ -20,17 +21,26 @@ export function buildSync(directive: Directive, section: Section, report: Report
 	const options = new Section("Options", report);
 	for (const block of section.blocks("Options")) options.add(block.block!);
 	const links = buildLinks(directive, section, report);
+	const expectationSync = buildExpectationSync(section.blocks("Options"), report);
 	return {
 		mode,
 		...values,
 		links,
 		...omitUndefined({ peers: buildPeers(section, links, report) }),
 		tcpWindowTracking: options.flag("TCPWindowTracking"),
-		expectationSync: buildExpectationSync(section.blocks("Options"), report),
+		expectationSync,
+		expectationPolicy: buildExpectationPolicy(
+			options.blocks("ExpectationPolicy"),
+			expectationSync !== false,
+			report,
+		),
 	};
 }
 
-type ModeValues = Omit<SyncConfig, "mode" | "links" | "peers" | "tcpWindowTracking" | "expectationSync">;
+type ModeValues = Omit<
+	SyncConfig,
+	"mode" | "links" | "peers" | "tcpWindowTracking" | "expectationSync" | "expectationPolicy"
+>;
 
 function buildMode(
 	directive: Directive,

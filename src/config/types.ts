@@ -1,4 +1,5 @@
 // The typed configuration. The words are conntrackd's, in camelCase; times are in seconds, sizes in bytes.
+import type { PolicyHelper } from "./policy-directives.ts";
 
 export type SyncMode = "FTFW" | "NOTRACK" | "ALARM";
 export type TransportType = "multicast" | "udp" | "tcp";
@@ -28,6 +29,38 @@ export interface LinkConfig {
 	line: number;
 }
 
+/** Both inclusive. */
+export interface PortRange {
+	from: number;
+	to: number;
+}
+
+/** What differs for one helper; a word that is not written is not there. */
+export interface HelperPolicyConfig {
+	loose?: boolean;
+	fxp?: boolean;
+	directMedia?: boolean;
+	directSignalling?: boolean;
+	gkRoutedOnly?: boolean;
+	callForwardFilter?: boolean;
+	minPrefix?: number;
+	srcNet?: AddressRule[];
+	dstNet?: AddressRule[];
+	dstPort?: PortRange;
+	maxExpectations?: number;
+	/** Seconds. */
+	timeout?: number;
+	userspace?: boolean;
+}
+
+/** The rules for expectations: the `ExpectationPolicy` section. */
+export interface ExpectationPolicyConfig {
+	onViolation: "quarantine" | "drop";
+	minDstPort: number;
+	/** By helper; RAS, Q.931 and H.245 are `h323`. */
+	helpers: Partial<Record<PolicyHelper, HelperPolicyConfig>>;
+}
+
 export interface SyncConfig {
 	mode: SyncMode;
 	/** Objects. */
@@ -49,6 +82,7 @@ export interface SyncConfig {
 	tcpWindowTracking: boolean;
 	/** A list holds lower-cased beginnings of helper names. */
 	expectationSync: false | true | string[];
+	expectationPolicy: ExpectationPolicyConfig;
 }
 
 export interface AddressRule {
