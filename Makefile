@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failovers port-dialogue fuzz clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -113,6 +113,10 @@ failovers: build
 ## port-dialogue: FTP dialogues behind SNAT failed over at random instants (FAILOVERS=500 SEED=1; root, some minutes)
 port-dialogue: build
 	@test/endurance/dialogue.sh $(ENDURANCE) $(or $(FAILOVERS),500) $(or $(SEED),1)
+
+## failover-matrix: conversations through every helper with a failover in the middle, by NAT, beside conntrackd (MATRIX="--loss 20"; root)
+failover-matrix: build
+	@test/netns/failover-matrix.sh $(MATRIX)
 
 ## clean: remove what "make build" has made
 clean:

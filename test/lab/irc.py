@@ -21,6 +21,7 @@ from steps import PATIENCE, listen, read_exactly, say
 
 BYTES = 65536
 GREETING = b"are you still there?\n"
+COMPLAINT = b" NOTICE you :cannot dial "
 DIAL_PATIENCE = PATIENCE - 2        # the peer's: its complaint still comes in time
 
 
@@ -54,7 +55,7 @@ def dial(conn, kind, address, port):
             else:
                 data.sendall(words(0, BYTES // WORD))
     except (OSError, ValueError) as error:
-        conn.sendall(b":peer NOTICE you :%s:%d: %s\r\n" % (address.encode(), port, str(error).encode()))
+        conn.sendall(b":peer%s%s:%d: %s\r\n" % (COMPLAINT, address.encode(), port, str(error).encode()))
 
 
 def serve():
@@ -70,12 +71,16 @@ class Client(steps.Client):
 
     def say(self, text, wanted):
         self.conn.sendall(text.encode() + b"\r\n")
-        try:
-            line = self.lines.readline()
-        except OSError as error:
-            raise ConnectionError("no answer to %s: %s" % (text.split()[0], error)) from error
-        if wanted not in line:
-            raise ValueError(line.decode().strip())
+        line = b""
+        while wanted not in line:
+            try:
+                line = self.lines.readline()
+            except OSError as error:
+                raise ConnectionError("no answer to %s: %s" % (text.split()[0], error)) from error
+            if not line:
+                raise ConnectionError("closed")
+            if COMPLAINT in line:
+                say(line.decode().strip())
 
     def step_login(self):
         self.conn.sendall(b"NICK lab\r\n")

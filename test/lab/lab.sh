@@ -27,6 +27,7 @@ LAB_ROOT=$(cd "$LAB_HERE/../.." && pwd)
 LAB_NODES=(sw client server fw1 fw2)
 LAB_ID=ctsync-$$
 LAB_HELPERS=tcp/21/ftp          # "PROTOCOL/PORT/HELPER ...": which helpers both firewalls attach; set before lab_up
+LAB_RULES=iptables              # what attaches them: the CT target, or "nft": objects of nftables
 LAB_TMP=
 
 # The daemon under test and its client; the path of a configuration file is appended.
@@ -205,6 +206,7 @@ build_host() {
 
 build_firewall() {
 	local fw=$1 n=${1#fw}
+	helper_objects >"$LAB_TMP/$fw.nft"
 	# Events have to be on, not automatic: an entry made before a daemon listens would stay silent for ever.
 	# shellcheck disable=SC2016 # the inner shell expands it
 	in_ns "$fw" sh -c '
@@ -214,7 +216,9 @@ build_firewall() {
 		for dad in ipv6/conf/*/accept_dad; do echo 0 >$dad; done
 		ip -batch -
 		iptables-restore <"$1" && ip6tables-restore <"$2" || exit 1
-		echo 1 >netfilter/nf_conntrack_events' sh <(firewall_rules 4) <(firewall_rules 6) <<-BATCH || die "cannot build $fw"
+		[ ! -s "$3" ] || nft -f "$3" || exit 1
+		echo 1 >netfilter/nf_conntrack_events' sh \
+		<(firewall_rules 4) <(firewall_rules 6) "$LAB_TMP/$fw.nft" <<-BATCH || die "cannot build $fw"
 		link set lo up
 		link set lan0 up
 		link set wan0 up
@@ -266,11 +270,25 @@ firewall_rules() {
 # helper_rules 4|6: what attaches the helpers of LAB_HELPERS, "PROTOCOL/PORT/HELPER ...". Some know no IPv6.
 helper_rules() {
 	local item protocol port helper
+	[ "$LAB_RULES" = iptables ] || return 0
 	for item in $LAB_HELPERS; do
 		IFS=/ read -r protocol port helper <<<"$item"
 		case $1$helper in 6irc | 6pptp | 6netbios-ns | 6snmp | 6snmp_trap) continue ;; esac
 		echo "-A PREROUTING -p $protocol --dport $port -j CT --helper $helper"
 	done
+}
+
+# helper_objects: the same for nft. A helper can be set once the connection has been looked up, which is at -200.
+helper_objects() {
+	local item protocol port helper rules=
+	[ "$LAB_RULES" = nft ] || return 0
+	echo "table inet helpers {"
+	for item in $LAB_HELPERS; do
+		IFS=/ read -r protocol port helper <<<"$item"
+		echo "ct helper $helper-$protocol-$port { type \"$helper\" protocol $protocol; }"
+		rules+="$protocol dport $port ct helper set \"$helper-$protocol-$port\""$'\n'
+	done
+	printf '%s\n' "chain prerouting {" "type filter hook prerouting priority -150;" "$rules}" "}"
 }
 
 # helper_ways 4|6: what lets their connections begin, from the lan only; what they announce is RELATED

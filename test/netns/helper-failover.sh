@@ -8,7 +8,7 @@
 #   step_results NAME            what its steps behind the hold came to: "STEP ok|failed REASON" each
 #   channel_used NAME            did the channel that was announced before the failover get through?
 #
-# $TALKING has the names of those that have come to the hold.
+# $TALKING has their names. LAB_LOSS: per cent that the dedicated link loses from the first word on.
 
 HELPER_SERVICES="tcp/21/ftp udp/69/tftp tcp/6667/irc udp/10080/amanda tcp/6566/sane udp/161/snmp udp/162/snmp_trap"
 TALKING=()
@@ -36,6 +36,7 @@ converse() {
 	LAB_HELPERS=$HELPER_SERVICES
 	lab_up "$nat"
 	daemons_up || return
+	[ "${LAB_LOSS:-0}" = 0 ] || sync_loss "$LAB_LOSS"
 	TALKING=()
 	while read -r name v channel script steps; do
 		case $served in *" $script "*) continue ;; esac
@@ -59,6 +60,7 @@ converse() {
 		note "$name did not get as far as the failover: $(cat "$LAB_TMP/$name.out" "$LAB_TMP/$name.err")"
 	done
 	wait_until 3 expectations_replicated
+	[ "${LAB_LOSS:-0}" = 0 ] || sleep 3
 	sleep 0.7               # shifted sequence numbers are learnt a moment later than the expectation that shows them
 }
 
