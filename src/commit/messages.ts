@@ -92,6 +92,10 @@ export type ToWorker =
 export interface ScratchOptions {
 	/** Do not even try to have a network namespace: why not. */
 	offlineCause?: string;
+	/** About so many entries, this kernel's and the peers'. */
+	entries: number;
+	/** nf_conntrack_max; 0: no limit. */
+	max: number;
 }
 
 /** What a worker for rehearsals has to work on. */

@@ -24,8 +24,9 @@ if (isInPrivateNetwork(import.meta.url)) {
 	let kit: FailoverKit;
 	afterEach(() => kit.stop());
 
-	const rehearsalOf = (from: FailoverKit): Rehearsal =>
+	const rehearsalOf = (from: FailoverKit, offlineCause?: string): Rehearsal =>
 		new Rehearsal({
+			...(offlineCause === undefined ? {} : { offlineCause }),
 			native,
 			names: from.names,
 			internal: [from.internal.conntracks, from.internal.expectations],
@@ -60,18 +61,18 @@ if (isInPrivateNetwork(import.meta.url)) {
 	];
 
 	/** Rehearses, then commits: the counts and the reasons of both. */
-	const both = async (kinds: readonly Kind[] = KINDS) => {
+	const both = async (kinds: readonly Kind[] = KINDS, offlineCause?: string) => {
 		const before = await tables();
 		const heldBefore = held();
 		const tallies = [new ReasonTally(), new ReasonTally()];
-		const rehearsed: RehearsalResult = await rehearsalOf(kit).run(kinds, {
+		const rehearsed: RehearsalResult = await rehearsalOf(kit, offlineCause).run(kinds, {
 			refused: (kind, refusal) => tallies[kind]!.add(reasonOf(kind, refusal)),
 			joined: () => {},
 		});
 		await kit.settle();
 		assert.deepEqual(await tables(), before, "a rehearsal changes neither the kernel nor the caches");
 		assert.deepEqual(held(), heldBefore, "nothing is left of it");
-		assert.equal(rehearsed.offlineCause, undefined);
+		assert.equal(rehearsed.offlineCause, offlineCause);
 		const would = rehearsed.halves.map(({ kind, summary }) => ({
 			...withoutSeconds(summary),
 			reasons: tallies[kind]!.counts,
@@ -88,7 +89,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		return { would, notCopied: rehearsed.notCopied };
 	};
 
-	test("a mix of everything: what the rehearsal says is what the commit does", async () => {
+	const mix = async (offlineCause?: string) => {
 		kit = await FailoverKit.start({ native });
 		const { conntracks, expectations } = populate(2000);
 		kit.tell(conntracks);
@@ -124,7 +125,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 			},
 		]);
 		kit.tellExpectations([HOLE, { ...HOLE, dport: 77, master: { ...HOLE.master, sport: 5 } }]);
-		const { would, notCopied } = await both();
+		const { would, notCopied } = await both(KINDS, offlineCause);
 		assert.equal(notCopied, 0);
 		const [ct, exp] = would as [(typeof would)[0], (typeof would)[0]];
 		assert.ok(ct.created > 1900 && ct.withoutHelper === 1, JSON.stringify(ct));
@@ -138,7 +139,10 @@ if (isInPrivateNetwork(import.meta.url)) {
 			exp.reasons.map(({ code }) => code),
 			["master-absent"],
 		);
-	});
+	};
+
+	test("a mix of everything: what the rehearsal says is what the commit does", () => mix());
+	test("offline, too, for what is the same on every kernel", () => mix("it is a test"));
 
 	test("a second commit is rehearsed as one that finds everything", async () => {
 		kit = await FailoverKit.start({ native });

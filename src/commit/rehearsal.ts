@@ -21,6 +21,8 @@ export interface RehearsalOptions extends Omit<CommitOptions, "worker" | "pump" 
 	native: Native;
 	names: NameTable;
 	hasExpectations: boolean;
+	/** Never to have a network namespace: why not. */
+	offlineCause?: string;
 }
 
 export interface RehearsalReports {
@@ -120,13 +122,20 @@ export class Rehearsal {
 
 	/** Whether a copy fits into memory; where it does not, the tables are only modelled. */
 	#scratchOptions(): ScratchOptions {
-		const { externals } = this.#options;
-		const count = numberIn("/proc/sys/net/netfilter/nf_conntrack_count", /^(\d+)/) ?? 0;
+		const { externals, offlineCause } = this.#options;
+		const setting = (name: string): number => numberIn(`/proc/sys/net/netfilter/${name}`, /^(\d+)/) ?? 0;
+		const max = setting("nf_conntrack_max");
 		const available = (numberIn("/proc/meminfo", /^MemAvailable:\s+(\d+) kB/m) ?? 0) * 1024;
-		const entries = externals(CONNTRACK).reduce((n, { store }) => n + store.live, count);
+		const entries = externals(CONNTRACK).reduce(
+			(n, { store }) => n + store.live,
+			setting("nf_conntrack_count"),
+		);
 		const bytes = entries * ENTRY_BYTES;
-		if (bytes <= available / MEMORY_SHARE) return {};
+		if (offlineCause !== undefined) return { entries, max, offlineCause };
+		if (bytes <= available / MEMORY_SHARE) return { entries, max };
 		return {
+			entries,
+			max,
 			offlineCause:
 				`${entries} entries would take ${Math.ceil(bytes / 2 ** 20)} MiB of kernel memory, ` +
 				`more than a quarter of the ${Math.floor(available / 2 ** 20)} MiB available`,

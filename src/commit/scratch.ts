@@ -1,33 +1,30 @@
-// Scratch tables for a rehearsal: a network namespace of the worker thread's own, into which the kernel's tables are
-// copied, so that a commit meets there what it would meet here.
-//
-// Nothing that decides whether the kernel takes an entry is a setting of the namespace. The limit of the table is one
-// for the machine and its count is the namespace's, so that the copy is full when the original would be. Helpers are the
-// machine's. No packet comes by and nobody listens to events.
-
-import { EXP_HAS, EXP_TIMEOUT, newExpectationRecord, X_TIMEOUT } from "../conntrack/expectation-record.ts";
+// What a rehearsal works on instead of the kernel's tables: a copy of them in a network namespace, or, where there can
+// be none, a model.
 import type { NameTable } from "../conntrack/names.ts";
-import { IP_CT_TCP_FLAG_BE_LIBERAL, tcpFlagsOrig, tcpFlagsReply } from "../conntrack/protoinfo.ts";
-import { CONNTRACK_WORDS, H_MASTER, HAS, newConntrackRecord } from "../conntrack/record.ts";
-import { NLMSG_DONE } from "../netlink/constants.ts";
-import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
-import { ExpectationDecoder } from "../netlink/decode-expectation.ts";
+import {
+	type ConntrackRecord,
+	H_HELPER,
+	H_MASTER,
+	H_REPLY,
+	HAS,
+	HELPER,
+	MASTER_PROTOCOLS,
+	newConntrackRecord,
+	PROTOCOLS,
+} from "../conntrack/record.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "../netlink/encode-conntrack.ts";
-import { EXPECTATION_REQUEST_MAX, ExpectationEncoder } from "../netlink/encode-expectation.ts";
-import { NetlinkError } from "../netlink/error.ts";
-import { attributesOf, messageType } from "../netlink/message.ts";
-import type { Native } from "../system/native.ts";
+import type { Native, SystemError } from "../system/native.ts";
 import { type CommitResult, newCommitResult, type ScratchOptions, type ScratchState } from "./messages.ts";
+import { ModelKernel } from "./model-kernel.ts";
+import { ModelTables } from "./model-tables.ts";
 import { RequestSocket } from "./request-socket.ts";
+import { ScratchNamespace } from "./scratch-namespace.ts";
+import { TableReader } from "./table-reader.ts";
 
-const BATCH = 256;
-/** Room for a request to dump. */
-const DUMP_BYTES = 256;
-const ENOENT = 2;
-/** How deep masters of masters go, as in a commit. */
-const DEPTH_MAX = 8;
+/** Entries that a model may hold, this kernel's and the peers': it takes about 700 bytes for each. */
+export const OFFLINE_MAX = 400_000;
+const EOPNOTSUPP = 95;
 
-/** What a worker for rehearsals works on. */
 export interface ScratchTables {
 	/** Whose sockets are those of the scratch tables. */
 	native: Native;
@@ -36,8 +33,12 @@ export interface ScratchTables {
 	state: ScratchState;
 }
 
-/** To be called before anything else of the thread opens a socket. */
-export function enterScratch(native: Native, names: NameTable, _options: ScratchOptions): ScratchTables {
+/**
+ * To be called before anything else of the thread opens a socket.
+ *
+ * @throws Error when there are too many entries for a model, and no namespace
+ */
+export function enterScratch(native: Native, names: NameTable, options: ScratchOptions): ScratchTables {
 	const sockets: number[] = [];
 	const recording: Native = {
 		...native,
@@ -46,131 +47,69 @@ export function enterScratch(native: Native, names: NameTable, _options: Scratch
 			sockets.push(fd);
 			return fd;
 		},
+		closeSocket: (fd) => {
+			sockets.splice(sockets.indexOf(fd), 1);
+			native.closeSocket(fd);
+		},
 	};
-	const scratch = new ScratchNamespace(recording, names);
-	return {
-		native: recording,
-		copy: (hasExpectations) => scratch.copy(hasExpectations),
-		state: { sockets },
+	let { offlineCause } = options;
+	if (offlineCause === undefined) {
+		try {
+			const namespace = new ScratchNamespace(recording, names);
+			const copy = (hasExpectations: boolean): CommitResult => namespace.copy(hasExpectations);
+			return { native: recording, copy, state: { sockets } };
+		} catch (error) {
+			if ((error as SystemError).syscall !== "unshare") throw error;
+			offlineCause = `no network namespace: ${(error as Error).message}`;
+		}
+	}
+	if (options.entries > OFFLINE_MAX) {
+		throw new Error(`${offlineCause}; and ${options.entries} entries are too many to be checked offline`);
+	}
+	const reader = new TableReader(recording, names);
+	const tables = new ModelTables({ max: options.max, knowsHelper: helperProbe(recording, names) });
+	const copy = (hasExpectations: boolean): CommitResult => {
+		const result = newCommitResult();
+		reader.conntracks((record) => {
+			tables.load(record);
+			result.created++;
+		});
+		if (!hasExpectations) return result;
+		reader.expectations((record) => {
+			tables.loadExpectation(record);
+			result.created++;
+		});
+		return result;
 	};
+	return { native: new ModelKernel(tables, names).native(native), copy, state: { sockets, offlineCause } };
 }
 
-class ScratchNamespace {
-	readonly #names: NameTable;
-	/** The kernel's own tables: opened before the thread left its namespace. */
-	readonly #original: RequestSocket;
-	readonly #copy: RequestSocket;
-	readonly #conntracks: ConntrackEncoder;
-	readonly #expectations: ExpectationEncoder;
-	readonly #result = newCommitResult();
-
-	/**
-	 * Moves this thread into a network namespace of its own.
-	 *
-	 * @throws Error when it may not have one (EPERM without CAP_SYS_ADMIN)
-	 */
-	constructor(native: Native, names: NameTable) {
-		this.#names = names;
-		this.#original = new RequestSocket(native, DUMP_BYTES);
-		try {
-			native.unshareNetwork();
-			this.#copy = new RequestSocket(
-				native,
-				BATCH * 2 * Math.max(CONNTRACK_REQUEST_MAX, EXPECTATION_REQUEST_MAX),
-			);
-		} catch (error) {
-			this.#original.close();
-			throw error;
-		}
-		this.#conntracks = new ConntrackEncoder(this.#copy.writer, names);
-		this.#expectations = new ExpectationEncoder(this.#copy.writer, names);
-	}
-
-	/** @throws NetlinkError when the tables cannot be read */
-	copy(hasExpectations: boolean): CommitResult {
-		this.#copyConntracks();
-		if (hasExpectations) this.#copyExpectations();
-		return this.#result;
-	}
-
-	#copyConntracks(): void {
-		const decoder = new ConntrackDecoder(this.#names);
-		const record = newConntrackRecord();
-		const batch: Int32Array[] = [];
-		let waiting: Int32Array[] = [];
-		const flush = (): void => {
-			const sent = batch.splice(0);
-			this.#exchange(sent.length, (index, errno) => {
-				if (errno === ENOENT && (sent[index]![HAS]! & H_MASTER) !== 0) waiting.push(sent[index]!);
-				else this.#result.failed++;
+/**
+ * Asks the kernel whether it has a helper by a creation that cannot succeed, because it names a master that cannot be:
+ * the kernel looks for the helper first (nf_conntrack_netlink.c, ctnetlink_create_conntrack).
+ */
+function helperProbe(native: Native, names: NameTable): (record: ConntrackRecord) => boolean {
+	const requests = new RequestSocket(native, CONNTRACK_REQUEST_MAX);
+	const encoder = new ConntrackEncoder(requests.writer, names);
+	/** By protocols | helper << 16. Bounded by the table of names. */
+	const known = new Map<number, boolean>();
+	return (record) => {
+		const key = record[PROTOCOLS]! | (record[HELPER]! << 16);
+		let answer = known.get(key);
+		if (answer === undefined) {
+			let errno = 0;
+			const probe = newConntrackRecord();
+			probe[HAS] = H_REPLY | H_HELPER | H_MASTER;
+			probe[PROTOCOLS] = record[PROTOCOLS]!;
+			probe[MASTER_PROTOCOLS] = record[PROTOCOLS]!;
+			probe[HELPER] = record[HELPER]!;
+			encoder.create(probe, requests.sequence(0), 0, { windowTracking: true });
+			requests.exchange((_, number) => {
+				errno = number;
 			});
-		};
-		const create = (one: Int32Array): void => {
-			const sequence = this.#copy.sequence(batch.push(one) - 1);
-			const flags = tcpFlagsOrig(one) & tcpFlagsReply(one);
-			// as it is: with or without the mark that windows are not checked
-			this.#conntracks.create(one, sequence, 0, {
-				windowTracking: (flags & IP_CT_TCP_FLAG_BE_LIBERAL) === 0,
-			});
-			if (batch.length === BATCH) flush();
-		};
-		new ConntrackEncoder(this.#original.writer, this.#names).dump(this.#original.sequence(0));
-		this.#dump("dump conntracks", (start, end) => {
-			if (!decoder.decode(this.#original.wire, attributesOf(start), end, record)) return;
-			create(record.slice(0, CONNTRACK_WORDS));
-		});
-		flush();
-		for (let depth = 0; depth < DEPTH_MAX && waiting.length > 0; depth++) {
-			const again = waiting;
-			waiting = [];
-			for (const one of again) create(one);
-			flush();
+			answer = errno !== EOPNOTSUPP;
+			known.set(key, answer);
 		}
-		this.#result.failed += waiting.length;
-	}
-
-	#copyExpectations(): void {
-		const decoder = new ExpectationDecoder(this.#names);
-		const record = newExpectationRecord();
-		let count = 0;
-		const flush = (): void => {
-			this.#exchange(count, () => this.#result.failed++);
-			count = 0;
-		};
-		new ExpectationEncoder(this.#original.writer, this.#names).dump(this.#original.sequence(0));
-		this.#dump("dump expectations", (start, end) => {
-			if (!decoder.decode(this.#original.wire, attributesOf(start), end, record)) return;
-			this.#expectations.create(record, this.#copy.sequence(count++));
-			if ((record[EXP_HAS]! & X_TIMEOUT) !== 0) {
-				this.#expectations.setTimeout(record, this.#copy.sequence(BATCH + count), record[EXP_TIMEOUT]!);
-			}
-			if (count === BATCH) flush();
-		});
-		flush();
-	}
-
-	/** Sends `count` creations, with the indexes below BATCH. */
-	#exchange(count: number, failed: (index: number, errno: number) => void): void {
-		let left = 0;
-		this.#copy.exchange((index, errno) => {
-			if (index < BATCH) {
-				failed(index, errno);
-				left++;
-			}
-		});
-		this.#result.created += count - left;
-	}
-
-	#dump(what: string, visit: (start: number, end: number) => void): void {
-		let refused = 0;
-		this.#original.exchange(
-			(_, errno) => {
-				refused = errno;
-			},
-			(start, end) => {
-				if (messageType(this.#original.wire, start) !== NLMSG_DONE) visit(start, end);
-			},
-		);
-		if (refused !== 0) throw new NetlinkError(what, refused);
-	}
+		return answer;
+	};
 }

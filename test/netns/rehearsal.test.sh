@@ -118,4 +118,23 @@ if scene; then
 	equal "nothing would be created then" 0 "$(member "$LAB_TMP/again.json" 'r["conntracks"]["created"]')"
 	[ "$TAP_FAILED" -eq 0 ] || explain
 fi
+
+case_begins "a daemon that may not make namespaces"
+LAB_DAEMON="setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin $LAB_DAEMON"
+if scene; then
+	check "the invented peer's entries are in the cache of fw2" peer_comes
+	table fw2 >"$LAB_TMP/before"
+	HELD=$(held)
+	rehearse offline.json --json
+	equal "the entries are checked offline" offline "$(member "$LAB_TMP/offline.json" 'r["mode"]')"
+	matches "and it is said why" 'not permitted' "$(member "$LAB_TMP/offline.json" 'r["offlineCause"]')"
+	rehearse text
+	matches "in the text as well" '^checked offline .*not permitted' "$SAID"
+	same_lines "the kernel's table is what it was" "$LAB_TMP/before" <(table fw2)
+	equal "no socket is left" "$HELD" "$(held)"
+	ctl fw2 -c --json >"$LAB_TMP/done.json" 2>/dev/null
+	verdicts "$LAB_TMP/offline.json" >"$LAB_TMP/would"
+	same_lines "for this mix the commit does what was foretold" "$LAB_TMP/would" <(verdicts "$LAB_TMP/done.json")
+	[ "$TAP_FAILED" -eq 0 ] || explain
+fi
 finish
