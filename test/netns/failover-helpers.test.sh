@@ -7,11 +7,13 @@
 . "$(dirname "$0")/tap.sh"
 # shellcheck source=test/netns/helper-failover.sh
 . "$(dirname "$0")/helper-failover.sh"
-begin
+begin nft
 
-for nat in none snat; do
+for nat in none snat dnat both; do
 	case_begins "NAT $nat"
 	lab_defaults
+	# both ways to attach helpers; with "none" and "dnat" by the CT target
+	case $nat in snat | both) LAB_RULES=nft ;; *) LAB_RULES=iptables ;; esac
 	if ! converse $nat; then
 		fail "the daemons start and hear each other"
 		explain
