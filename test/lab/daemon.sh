@@ -14,6 +14,7 @@ lab_defaults() {
 	LAB_LINK=multicast              # multicast, udp, multicast6, udp6
 	LAB_EXPECT=On                   # On, Off, or { ftp }
 	LAB_FIREWALLS=(fw1 fw2)         # who is on the link; mesh.sh has three
+	LAB_PROTOCOLS='TCP UDP'         # what is replicated
 	LAB_MODE_EXTRA=                 # more lines for Mode { }
 	LAB_SYNC_EXTRA=                 # more lines for Sync { }
 	LAB_OPTIONS_EXTRA=              # more lines for Options { }
@@ -99,8 +100,7 @@ filter_section() {
 	cat <<-CONF
 		Filter From Userspace {
 			Protocol Accept {
-				TCP
-				UDP
+				${LAB_PROTOCOLS// /$'\n'}
 			}
 			Address Ignore {
 				IPv4_address 127.0.0.1

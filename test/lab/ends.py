@@ -1,0 +1,158 @@
+"""Both ends of a conversation in one process: sockets in the namespaces of the client and of the server.
+
+A conversation through the firewalls is a sequence: one end says something, the other one answers. With both ends in
+one process that sequence is plain code, and nobody has to be told when to go on. To be imported by the scripts of
+single protocols; they are called as
+
+    SCRIPT LAB HOST OPTION... STEP...
+
+LAB is the prefix of the namespaces' names, HOST the address by which the client knows the server. Every step prints
+one line, "NAME ok DETAIL" or "NAME failed REASON"; "hold:FILE" waits until FILE exists. A failed step does not end the
+conversation. The last line is "end"; the exit status tells whether every step was ok."""
+import contextlib
+import ctypes
+import os
+import socket
+import sys
+import time
+
+PATIENCE = 3.0          # seconds that an end waits for anything
+TRIES = 4               # how often a datagram is sent that nobody acknowledges
+CLONE_NEWNET = 0x40000000
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+@contextlib.contextmanager
+def namespace(name):
+    """Sockets that are made inside belong to this network namespace, and stay there."""
+    with open("/proc/self/ns/net", "rb") as home, open("/run/netns/" + name, "rb") as there:
+        enter(there)
+        try:
+            yield
+        finally:
+            enter(home)
+
+
+def enter(file):
+    if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Ends:
+    """Makes the sockets of both ends. `address` is the client's own address and the server's, by name of the end."""
+
+    def __init__(self, lab, host):
+        self.lab = lab
+        self.host = host
+        self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.address = {end: self.own_address(end) for end in ("client", "server")}
+
+    def own_address(self, end):
+        """The address that the other network is reached from."""
+        far = {"client": "10.10.2.20", "server": "10.10.1.10"}
+        if self.family == socket.AF_INET6:
+            far = {"client": "fd10:2::20", "server": "fd10:1::10"}
+        with namespace("%s-%s" % (self.lab, end)), socket.socket(self.family, socket.SOCK_DGRAM) as sock:
+            sock.connect((far[end], 9))
+            return sock.getsockname()[0]
+
+    def socket(self, end, kind, port=0, protocol=0):
+        """A bound socket at "client" or "server"; a TCP socket listens. Port 0 is any port."""
+        with namespace("%s-%s" % (self.lab, end)):
+            sock = socket.socket(self.family, kind, protocol)
+        sock.settimeout(PATIENCE)
+        if kind != socket.SOCK_RAW:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((self.address[end], port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(4)
+        return sock
+
+    def connect(self, end, far, port=0):
+        """A TCP connection from this end to the address and port `far`."""
+        with namespace("%s-%s" % (self.lab, end)):
+            sock = socket.socket(self.family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.settimeout(PATIENCE)
+        sock.bind((self.address[end], port))
+        sock.connect(far)
+        return sock
+
+
+def passes(sender, target, receiver, text):
+    """Does a datagram get from the one to the other? The address it came from, or None."""
+    receiver.settimeout(PATIENCE / TRIES)
+    try:
+        for _ in range(TRIES):
+            # A firewall that rejects shows up here as an error of an earlier datagram.
+            with contextlib.suppress(OSError):
+                sender.sendto(text, target)
+            with contextlib.suppress(socket.timeout):
+                while True:
+                    data, source = receiver.recvfrom(4096)
+                    if data == text:
+                        return source
+    finally:
+        receiver.settimeout(PATIENCE)
+    return None
+
+
+def channel_ends(listener, connect):
+    """Opens a TCP connection; both its sockets."""
+    near = connect()
+    listener.settimeout(PATIENCE)
+    far, _ = listener.accept()
+    far.settimeout(PATIENCE)
+    return near, far
+
+
+def carries(near, far):
+    """Raises an error unless a line gets through both ways."""
+    for one, other in ((near, far), (far, near)):
+        one.sendall(b"line\n")
+        if receive(other, 5) != b"line\n":
+            raise OSError("the channel carries something else")
+
+
+def receive(sock, count):
+    """Exactly so many bytes of a TCP connection."""
+    data = b""
+    while len(data) < count:
+        part = sock.recv(count - len(data))
+        if not part:
+            raise OSError("closed by the other end")
+        data += part
+    return data
+
+
+def hold(path):
+    limit = time.time() + 60
+    while not os.path.exists(path):
+        if time.time() > limit:
+            raise OSError("nobody made " + path)
+        time.sleep(0.03)
+
+
+def converse(steps, wanted):
+    """Runs the steps by name; returns the exit status. Steps return what is to be printed after "ok"."""
+    failed = 0
+    for step in wanted:
+        name, _, argument = step.partition(":")
+        try:
+            detail = hold(argument) if name == "hold" else steps[name](*([argument] if argument else []))
+            say(name, "ok", detail or "")
+        except (OSError, ValueError) as error:
+            failed += 1
+            say(name, "failed", error)
+    say("end")
+    return 1 if failed else 0
+
+
+def check_usage(text, least):
+    if len(sys.argv) <= least:
+        sys.exit(text)
