@@ -2,29 +2,21 @@
 
 A conversation through the firewalls is a sequence: one end says something, the other one answers. With both ends in
 one process that sequence is plain code, and nobody has to be told when to go on. To be imported by the scripts of
-single protocols; they are called as
-
-    SCRIPT LAB HOST OPTION... STEP...
-
-LAB is the prefix of the namespaces' names, HOST the address by which the client knows the server. Every step prints
-one line, "NAME ok DETAIL" or "NAME failed REASON"; "hold:FILE" waits until FILE exists. A failed step does not end the
-conversation. The last line is "end"; the exit status tells whether every step was ok."""
+single protocols, which run at the client; their "serve" does nothing, because the client is the server, too."""
 import contextlib
 import ctypes
+import glob
 import os
 import socket
-import sys
-import time
+import threading
+
+import steps
 
 PATIENCE = 3.0          # seconds that an end waits for anything
 TRIES = 4               # how often a datagram is sent that nobody acknowledges
 CLONE_NEWNET = 0x40000000
 
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def say(*words):
-    print(*words, flush=True)
 
 
 @contextlib.contextmanager
@@ -43,11 +35,20 @@ def enter(file):
         raise OSError(ctypes.get_errno(), "setns")
 
 
+def own_lab():
+    """The prefix of the lab's namespaces: this process runs in the one of the client."""
+    own = os.stat("/proc/self/ns/net").st_ino
+    for path in glob.glob("/run/netns/*-client"):
+        if os.stat(path).st_ino == own:
+            return os.path.basename(path)[:-len("-client")]
+    raise OSError("not in the namespace of a client")
+
+
 class Ends:
     """Makes the sockets of both ends. `address` is the client's own address and the server's, by name of the end."""
 
-    def __init__(self, lab, host):
-        self.lab = lab
+    def __init__(self, host):
+        self.lab = own_lab()
         self.host = host
         self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.address = {end: self.own_address(end) for end in ("client", "server")}
@@ -130,29 +131,11 @@ def receive(sock, count):
     return data
 
 
-def hold(path):
-    limit = time.time() + 60
-    while not os.path.exists(path):
-        if time.time() > limit:
-            raise OSError("nobody made " + path)
-        time.sleep(0.03)
+def main(doc, client):
+    """For the scripts: steps.main without a server of its own."""
+    return steps.main(doc, serve, client)
 
 
-def converse(steps, wanted):
-    """Runs the steps by name; returns the exit status. Steps return what is to be printed after "ok"."""
-    failed = 0
-    for step in wanted:
-        name, _, argument = step.partition(":")
-        try:
-            detail = hold(argument) if name == "hold" else steps[name](*([argument] if argument else []))
-            say(name, "ok", detail or "")
-        except (OSError, ValueError) as error:
-            failed += 1
-            say(name, "failed", error)
-    say("end")
-    return 1 if failed else 0
-
-
-def check_usage(text, least):
-    if len(sys.argv) <= least:
-        sys.exit(text)
+def serve(*_):
+    steps.say("listening")
+    threading.Event().wait()

@@ -1,6 +1,6 @@
 """H.323 between a terminal and a gatekeeper behind the firewalls: RAS, Q.931 call signalling, H.245 control, media.
 
-usage: h323.py LAB HOST STEP...
+usage: h323.py client HOST STEP...
 
   register     RAS: RegistrationRequest and -Confirm; the terminal says where it can be called
   called       the gatekeeper calls the terminal there: Setup and Connect, both with an address for H.245
@@ -10,14 +10,16 @@ usage: h323.py LAB HOST STEP...
   control      H.245: the caller connects to where the called end wants it
   open         H.245: OpenLogicalChannel of the terminal, answered by the gatekeeper: RTP and RTCP, both ways
   media        RTP and RTCP both ways, each from a port of its own
-  signalling   a line each way on the Q.931 connection
+  ping         a line each way on the Q.931 connection
   line         a line each way on the H.245 connection
+  hold:FILE    wait until FILE exists
 
 The encodings are the smallest that the kernel's decoder (nf_conntrack_h323_asn1.c) takes for whole."""
 import socket
 import sys
 
-from ends import Ends, carries, channel_ends, check_usage, converse, passes, receive
+import steps
+from ends import Ends, carries, channel_ends, main, passes, receive
 from per import Bits, find, packed
 
 RAS, SIGNALLING, TERMINAL_SIGNALLING, FORWARDED = 1719, 1720, 12720, 13720
@@ -116,9 +118,11 @@ def read_tpkt(sock):
     return receive(sock, int.from_bytes(head[2:], "big") - 4)
 
 
-class Call:
-    def __init__(self, lab, host):
-        self.ends = Ends(lab, host)
+class Call(steps.Client):
+    """Both ends. Every method named step_X is a step."""
+
+    def __init__(self, host):
+        self.ends = Ends(host)
         self.host = host
         self.own = self.ends.address
         # what an end may be called by the other one: behind NAT it is a firewall
@@ -138,7 +142,7 @@ class Call:
         self.forwarding = self.ends.socket("server", stream, FORWARDED)
         self.controls = {end: self.ends.socket(end, stream, port) for end, port in CONTROL.items()}
 
-    def register(self):
+    def step_register(self):
         near, far = self.ras["client"], self.ras["server"]
         request = registration_request((self.own["client"], TERMINAL_SIGNALLING), (self.own["client"], near.getsockname()[1]))
         near.sendto(request, (self.host, RAS))
@@ -148,12 +152,12 @@ class Call:
         near.recvfrom(4096)
         return "called-at=%s:%d" % self.signal_at
 
-    def called(self):
+    def step_called(self):
         if self.signal_at is None:
             raise ValueError("not registered")
         return self.dialogue("server", self.signal_at)
 
-    def calls(self):
+    def step_calls(self):
         return self.dialogue("client", (self.host, SIGNALLING))
 
     def dialogue(self, caller, where):
@@ -166,26 +170,26 @@ class Call:
         self.control_at = find(read_tpkt(near), self.names[answerer])
         return "control-at=%s:%d or %s:%d" % (self.control_at + back)
 
-    def forward(self):
+    def step_forward(self):
         near, far = self.both(self.signal)
         far.sendall(facility((self.own["server"], FORWARDED)))
         self.forward_at = find(read_tpkt(near), self.names["server"])
         return "%s:%d" % self.forward_at
 
-    def forwarded(self):
+    def step_forwarded(self):
         carries(*channel_ends(self.forwarding, lambda: self.ends.connect("client", self.forward_at)))
 
-    def signalling_line(self):
+    def step_ping(self):
         carries(*self.both(self.signal))
 
-    def control(self):
+    def step_control(self):
         if self.control_at is None:
             raise ValueError("no call")
         answerer = "server" if self.caller == "client" else "client"
         near, far = channel_ends(self.controls[answerer], lambda: self.ends.connect(self.caller, self.control_at))
         self.control_of = {self.caller: near, answerer: far}
 
-    def line(self):
+    def step_line(self):
         carries(*self.both(self.control_of))
 
     def both(self, sockets):
@@ -194,7 +198,7 @@ class Call:
             raise ValueError("no connection")
         return sockets["client"], sockets["server"]
 
-    def open(self):
+    def step_open(self):
         near, far = self.both(self.control_of)
         near.sendall(open_channel((self.own["client"], MEDIA["client"] + 1)))
         self.agreed("server", "client", find(read_tpkt(far), self.names["client"]), 1)
@@ -211,7 +215,7 @@ class Call:
             out = self.ends.socket(sender, socket.SOCK_DGRAM)
             self.call.append(("%s %s" % (sender, name), out, (address, port + more), into))
 
-    def media(self):
+    def step_media(self):
         if not self.call:
             raise ValueError("no channel")
         lost = [name for name, out, far, into in self.call if passes(out, far, into, name.encode()) is None]
@@ -221,9 +225,4 @@ class Call:
 
 
 if __name__ == "__main__":
-    check_usage(__doc__, 3)
-    call = Call(*sys.argv[1:3])
-    steps = {name: getattr(call, name) for name in
-             ("register", "called", "calls", "forward", "forwarded", "control", "open", "media", "line")}
-    steps["signalling"] = call.signalling_line
-    sys.exit(converse(steps, sys.argv[3:]))
+    sys.exit(main(__doc__, Call))

@@ -1,6 +1,6 @@
 """PPTP (RFC 2637): control connections from a client to an access concentrator, and the GRE packets of their calls.
 
-usage: pptp.py LAB HOST STEP...
+usage: pptp.py client HOST STEP...
 
   connect      one more control connection: Start-Control-Connection, request and reply
   call         on each connection that has none yet: Outgoing-Call, request and reply
@@ -8,6 +8,7 @@ usage: pptp.py LAB HOST STEP...
   up, down     the same in one direction: from the client, from the server
   echo         Echo request and reply on every control connection
   clear        Call-Clear-Request and Call-Disconnect-Notify on the first connection
+  hold:FILE    wait until FILE exists
 
 With NAT the helper rewrites the client's call id, so each end uses the numbers that it was told by the other one."""
 import contextlib
@@ -15,7 +16,8 @@ import socket
 import struct
 import sys
 
-from ends import Ends, PATIENCE, TRIES, channel_ends, check_usage, converse, receive
+import steps
+from ends import Ends, PATIENCE, TRIES, channel_ends, main, receive
 
 PORT, GRE = 1723, 47
 MAGIC = 0x1A2B3C4D
@@ -46,16 +48,18 @@ def expect(sock, kind):
     return body
 
 
-class Tunnels:
-    def __init__(self, lab, host):
-        self.ends = Ends(lab, host)
+class Tunnels(steps.Client):
+    """Both ends. Every method named step_X is a step."""
+
+    def __init__(self, host):
+        self.ends = Ends(host)
         self.host = host
         self.sessions = []
         self.sequence = 0
         self.listener = self.ends.socket("server", socket.SOCK_STREAM, PORT)
         self.raw = {end: self.ends.socket(end, socket.SOCK_RAW, protocol=GRE) for end in ("client", "server")}
 
-    def connect(self):
+    def step_connect(self):
         client, server = channel_ends(self.listener, lambda: self.ends.connect("client", (self.host, PORT)))
         send(client, START_REQUEST, struct.pack("!HHIIHH64s64s", 0x0100, 0, 3, 3, 0, 1, b"client", b"lab"))
         expect(server, START_REQUEST)
@@ -64,7 +68,7 @@ class Tunnels:
         self.sessions.append(Session(len(self.sessions), client, server))
         return "port=%d" % client.getsockname()[1]
 
-    def call(self):
+    def step_call(self):
         for session in self.sessions:
             if session.call_at:
                 continue
@@ -80,13 +84,13 @@ class Tunnels:
         return " ".join("client=%d server-knows=%d server=%d" % (s.call_at["client"][0], s.call_at["server"][1],
                                                                 s.call_at["server"][0]) for s in self.sessions)
 
-    def gre(self):
+    def step_gre(self):
         return self.through(("client", "server"))
 
-    def up(self):
+    def step_up(self):
         return self.through(("client",))
 
-    def down(self):
+    def step_down(self):
         return self.through(("server",))
 
     def through(self, senders):
@@ -126,14 +130,14 @@ class Tunnels:
                         raise ValueError("call id %d arrived as %d at the %s, not as %d" % (target, call, receiver, own))
         return False
 
-    def echo(self):
+    def step_echo(self):
         for session in self.sessions:
             send(session.client, ECHO_REQUEST, struct.pack("!I", 7))
             expect(session.server, ECHO_REQUEST)
             send(session.server, ECHO_REPLY, struct.pack("!IBBH", 7, 1, 0, 0))
             expect(session.client, ECHO_REPLY)
 
-    def clear(self):
+    def step_clear(self):
         session = self.sessions[0]
         send(session.client, CLEAR, struct.pack("!HH", session.call_at["client"][0], 0))
         expect(session.server, CLEAR)
@@ -143,7 +147,4 @@ class Tunnels:
 
 
 if __name__ == "__main__":
-    check_usage(__doc__, 3)
-    tunnels = Tunnels(*sys.argv[1:3])
-    names = ("connect", "call", "gre", "up", "down", "echo", "clear")
-    sys.exit(converse({name: getattr(tunnels, name) for name in names}, sys.argv[3:]))
+    sys.exit(main(__doc__, Tunnels))

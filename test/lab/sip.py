@@ -1,22 +1,25 @@
 """A SIP phone and its proxy (RFC 3261), both ends in one process: what the kernel's helper has to see, no more.
 
-usage: sip.py LAB HOST udp|tcp STEP...
+usage: sip.py client HOST STEP...
 
+  udp tcp              how they talk; the first step
   register[:SECONDS]   the phone registers a contact on a port of its own, for so long (default 600)
   incoming             the proxy calls the phone at its contact as the proxy knows it; without media
   incall               the same with media: "media" then means that call's
   invite               the phone calls; both name ports for audio and video
   image                the same with a fax: image only, named by the phone only
-  media[:EXPECT]       RTP and RTCP of every medium named, both ways, each from a port of its own
+  media                RTP and RTCP of every medium named, both ways, each from a port of its own
   bye                  the phone ends the call
-  options              a request that only goes there and back
+  ping                 a request that only goes there and back
+  hold:FILE            wait until FILE exists
 
 The contact's port is not the phone's: an incoming call needs the expectation, it is no answer of the registration."""
 import re
 import socket
 import sys
 
-from ends import Ends, check_usage, converse, passes, receive
+import steps
+from ends import Ends, PATIENCE, channel_ends, main, passes, receive
 
 PORT, CONTACT, PROXY_MEDIA, PHONE_MEDIA = 5060, 5062, 30000, 40000
 KINDS = {"audio": "RTP/AVP 0", "video": "RTP/AVP 31", "image": "udptl t38"}
@@ -37,7 +40,7 @@ class Message:
         host, port = re.search(r"sip:\w+@(\[[\da-f:]+\]|[\d.]+):(\d+)", self.header("Contact")).groups()
         return host.strip("[]"), int(port)
 
-    def media(self):
+    def streams(self):
         """[(kind, address, port)] of the session description; the ports without a kind are not used."""
         address = re.search(r"(?m)^c=IN IP[46] (\S+)", self.text).group(1)
         return [(kind, address, int(port)) for kind, port in re.findall(r"(?m)^m=(\w+) (\d+)", self.text)]
@@ -67,26 +70,20 @@ class Transport:
         return Message(data.decode())
 
 
-class Phone:
-    def __init__(self, lab, host, transport):
-        self.ends = Ends(lab, host)
+class Phone(steps.Client):
+    """Both ends. Every method named step_X is a step."""
+
+    def __init__(self, host):
+        self.ends = Ends(host)
         self.host = host
-        self.kind = transport
         self.cseq = 0
         self.contact_at_proxy = None
         self.call = []              # [(name, sending socket, target, receiving socket)]
         self.sockets = {}
-        stream = transport == "tcp"
-        kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
-        self.waiting = self.ends.socket("client", kind, CONTACT)
-        proxy = self.ends.socket("server", kind, PORT)
-        if stream:
-            self.phone = Transport(self.ends.connect("client", (host, PORT)))
-            self.proxy = Transport(proxy.accept()[0])
-            self.proxy.sock.settimeout(3)
-        else:
-            self.phone = Transport(self.ends.socket("client", kind, PORT), (host, PORT))
-            self.proxy = Transport(proxy, ("", 0))
+        self.kind = None
+        self.waiting = None         # the phone's contact
+        self.phone = None           # each end's side of the signalling connection
+        self.proxy = None
 
     # --- messages ------------------------------------------------------------------------------------------------
 
@@ -102,13 +99,11 @@ class Phone:
         lines += ["m=%s %d %s" % (kind, base + 10 * place, KINDS[kind]) for place, kind in enumerate(kinds)]
         return "\r\n".join(lines) + "\r\n"
 
-    def message(self, first, end, headers, body=""):
-        method = headers.get("CSeq", "").split(" ")[-1]
+    def message(self, first, headers, body):
         lines = [first] + ["%s: %s" % pair for pair in headers.items()]
         lines += ["Content-Type: application/sdp"] if body else []
         # the helper finds the end of a message in a stream only if this header is the last one
         lines += ["Content-Length: %d" % len(body), "", body]
-        assert method and end
         return "\r\n".join(lines)
 
     def request(self, sender, receiver, end, method, target, contact, body="", extra=None):
@@ -119,24 +114,37 @@ class Phone:
         headers = {"Via": via, "Max-Forwards": "70", "From": "<sip:phone@lab>;tag=1", "To": "<sip:peer@lab>",
                    "Call-ID": "lab-call", "CSeq": "%d %s" % (self.cseq, method), "Contact": "<%s>" % contact}
         headers.update(extra or {})
-        sender.send(self.message("%s %s SIP/2.0" % (method, target), end, headers, body))
+        sender.send(self.message("%s %s SIP/2.0" % (method, target), headers, body))
         seen = receiver.receive()
         if not seen.first.startswith(method):
             raise ValueError("the other end has received " + seen.first)
         return seen
 
-    def answer(self, request, sender, receiver, end, contact, body="", extra=None):
+    def answer(self, request, sender, receiver, contact, body="", extra=None):
         headers = {name: request.header(name) for name in ("Via", "From", "To", "Call-ID", "CSeq")}
         headers["To"] += ";tag=2"
         headers["Contact"] = "<%s>" % contact
         headers.update(extra or {})
-        sender.send(self.message("SIP/2.0 200 OK", end, headers, body))
+        sender.send(self.message("SIP/2.0 200 OK", headers, body))
         seen = receiver.receive()
         if not seen.first.startswith("SIP/2.0 200"):
             raise ValueError("the answer is " + seen.first)
         return seen
 
     # --- steps ---------------------------------------------------------------------------------------------------
+
+    def step_udp(self):
+        self.kind = "udp"
+        self.waiting = self.ends.socket("client", socket.SOCK_DGRAM, CONTACT)
+        self.phone = Transport(self.ends.socket("client", socket.SOCK_DGRAM, PORT), (self.host, PORT))
+        self.proxy = Transport(self.ends.socket("server", socket.SOCK_DGRAM, PORT), ("", 0))
+
+    def step_tcp(self):
+        self.kind = "tcp"
+        self.waiting = self.ends.socket("client", socket.SOCK_STREAM, CONTACT)
+        listener = self.ends.socket("server", socket.SOCK_STREAM, PORT)
+        near, far = channel_ends(listener, lambda: self.ends.connect("client", (self.host, PORT)))
+        self.phone, self.proxy = Transport(near), Transport(far)
 
     def ask(self, method, body="", extra=None, contact_port=PORT):
         """A request of the phone to the proxy, as the proxy sees it."""
@@ -146,35 +154,35 @@ class Phone:
 
     def reply(self, request, contact=None, body="", extra=None):
         contact = contact or self.uri("peer", self.ends.address["server"], PORT)
-        return self.answer(request, self.proxy, self.phone, "server", contact, body, extra)
+        return self.answer(request, self.proxy, self.phone, contact, body, extra)
 
-    def register(self, seconds="600"):
+    def step_register(self, seconds="600"):
         expires = {"Expires": seconds}
         seen = self.ask("REGISTER", extra=expires, contact_port=CONTACT)
         self.contact_at_proxy = seen.contact()
         self.reply(seen, self.uri("phone", *self.contact_at_proxy), extra=expires)
         return "contact=%s:%d" % self.contact_at_proxy
 
-    def options(self):
+    def step_ping(self):
         self.reply(self.ask("OPTIONS"))
 
-    def invite(self, kinds=("audio", "video"), answered=None):
+    def step_invite(self, kinds=("audio", "video"), answered=None):
         answered = kinds if answered is None else answered
         seen = self.ask("INVITE", self.session("client", kinds))
         answer = self.reply(seen, body=self.session("server", answered) if answered else "")
         self.agreed("server", seen, "client", kinds)
         if answered:
             self.agreed("client", answer, "server", answered)
-        return "media=%s" % ",".join(str(port) for _, _, port in seen.media())
+        return "media=%s" % ",".join(str(port) for _, _, port in seen.streams())
 
-    def image(self):
-        return self.invite(("image",), ())
+    def step_image(self):
+        return self.step_invite(("image",), ())
 
     def agreed(self, sender, description, receiver, kinds):
         """`sender` has read in the description where `receiver` wants to have its media."""
         base = PHONE_MEDIA if receiver == "client" else PROXY_MEDIA
         self.call = [flow for flow in self.call if flow[0].split()[0] != sender]
-        for place, (kind, address, port) in enumerate(description.media()):
+        for place, (kind, address, port) in enumerate(description.streams()):
             for more, name in enumerate(("RTP", "RTCP")):
                 into = self.bound(receiver, base + 10 * place + more)
                 out = self.bound(sender, 50000 + 10 * place + more)
@@ -185,7 +193,7 @@ class Phone:
             self.sockets[end, port] = self.ends.socket(end, socket.SOCK_DGRAM, port)
         return self.sockets[end, port]
 
-    def media(self):
+    def step_media(self):
         if not self.call:
             raise ValueError("no call")
         lost = [name for name, out, far, into in self.call if passes(out, far, into, name.encode()) is None]
@@ -193,7 +201,7 @@ class Phone:
             raise ValueError("%d of %d lost: %s" % (len(lost), len(self.call), ", ".join(lost)))
         return "%d flows" % len(self.call)
 
-    def bye(self):
+    def step_bye(self):
         self.reply(self.ask("BYE"))
         self.call = []
 
@@ -205,20 +213,20 @@ class Phone:
         if self.kind == "tcp":
             caller = Transport(self.ends.connect("server", far))
             called = Transport(self.waiting.accept()[0])
-            called.sock.settimeout(3)
+            called.sock.settimeout(PATIENCE)
         else:
             caller = Transport(self.proxy.sock, far)
             called = Transport(self.waiting, ("", 0))
         seen = self.request(caller, called, "server", "INVITE", self.uri("phone", *far),
                             self.uri("peer", self.ends.address["server"], PORT), body)
         contact = self.uri("phone", self.ends.address["client"], CONTACT)
-        answer = self.answer(seen, called, caller, "client", contact, self.session("client", ("audio",)) if body else "")
+        answer = self.answer(seen, called, caller, contact, self.session("client", ("audio",)) if body else "")
         return seen, answer
 
     def step_incoming(self):
         self.incoming()
 
-    def incall(self):
+    def step_incall(self):
         seen, answer = self.incoming(self.session("server", ("audio",)))
         self.agreed("client", seen, "server", ("audio",))
         self.agreed("server", answer, "client", ("audio",))
@@ -229,9 +237,4 @@ def bracket(address):
 
 
 if __name__ == "__main__":
-    check_usage(__doc__, 4)
-    phone = Phone(*sys.argv[1:4])
-    names = ("register", "options", "invite", "image", "media", "bye", "incall")
-    steps = {name: getattr(phone, name) for name in names}
-    steps["incoming"] = phone.step_incoming
-    sys.exit(converse(steps, sys.argv[4:]))
+    sys.exit(main(__doc__, Phone))

@@ -11,11 +11,12 @@
 # $TALKING has their names. LAB_LOSS: per cent that the dedicated link loses from the first word on.
 
 HELPER_SERVICES="tcp/21/ftp udp/69/tftp tcp/6667/irc udp/10080/amanda tcp/6566/sane udp/161/snmp udp/162/snmp_trap"
+HELPER_SERVICES+=" udp/5060/sip tcp/5060/sip udp/1719/RAS tcp/1720/Q.931"
 TALKING=()
 declare -A TALK_STEPS=() TALK_CHANNEL=()
 
-is_channel() { case $1 in list | get | dial | transfer | streams | image | value) ;; *) return 1 ;; esac; }
-is_control() { case $1 in noop | ping | parameters) ;; *) return 1 ;; esac; }
+is_channel() { case $1 in list | get | dial | transfer | streams | image | media | incoming | value) ;; *) return 1 ;; esac; }
+is_control() { case $1 in noop | ping | line | parameters) ;; *) return 1 ;; esac; }
 
 # conversations [NAME...]: lines "NAME FAMILY CHANNEL SCRIPT STEPS", one for each family
 conversations() {
