@@ -7,8 +7,10 @@ import contextlib
 import ctypes
 import glob
 import os
+import select
 import socket
 import threading
+import time
 
 import steps
 
@@ -85,22 +87,30 @@ class Ends:
         return sock
 
 
-def passes(sender, target, receiver, text):
-    """Does a datagram get from the one to the other? The address it came from, or None."""
-    receiver.settimeout(PATIENCE / TRIES)
-    try:
-        for _ in range(TRIES):
+def lost(flows):
+    """Sends a datagram of each flow (NAME, SENDER, TARGET, RECEIVER) until it has come; the names of those that did not."""
+    missing = {flow[3]: flow for flow in flows}
+    for _ in range(TRIES):
+        for name, sender, target, _ in missing.values():
             # A firewall that rejects shows up here as an error of an earlier datagram.
             with contextlib.suppress(OSError):
-                sender.sendto(text, target)
-            with contextlib.suppress(socket.timeout):
-                while True:
-                    data, source = receiver.recvfrom(4096)
-                    if data == text:
-                        return source
-    finally:
-        receiver.settimeout(PATIENCE)
-    return None
+                sender.sendto(name.encode(), target)
+        limit = time.time() + PATIENCE / TRIES
+        while missing and limit > time.time():
+            for sock in select.select(list(missing), [], [], max(0, limit - time.time()))[0]:
+                if sock.recv(4096) == missing[sock][0].encode():
+                    del missing[sock]
+    return [flow[0] for flow in missing.values()]
+
+
+def all_come(flows):
+    """For a step: raises an error that names the flows that do not get through."""
+    if not flows:
+        raise ValueError("no channel")
+    names = lost(flows)
+    if names:
+        raise ValueError("%d of %d lost: %s" % (len(names), len(flows), ", ".join(names)))
+    return "%d flows" % len(flows)
 
 
 def channel_ends(listener, connect):

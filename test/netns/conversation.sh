@@ -3,7 +3,8 @@
 # helper-failover.sh has many of them at the same time; this is for what one of them needs of its own.
 #
 #   through TITLE NAT 4|6 SCRIPT BEFORE AFTER      the steps AFTER have to get through fw2
-#   nothing_through ... [CLIENT-ARGUMENTS]         the same without a commit, or with another one: none of them must
+#   nothing_through ... [CLIENT-ARGUMENTS]         the same without a commit, or with another one: none of them must, but
+#                                                  those that are written +STEP
 #
 # BEFORE and AFTER are steps of test/lab/SCRIPT.py. LAB_HELPERS names the helpers that both firewalls attach.
 # Between the two fw1 dies, fw2 commits and takes over. The lines that are hooks can be redefined by a test:
@@ -26,7 +27,7 @@ conversation() {
 	more_rules
 	pair_up || return
 	# shellcheck disable=SC2086 # words
-	talk talk client "$script.py" client "${!host}" $before "hold:$LAB_TMP/go" $after
+	talk talk client "$script.py" client "${!host}" $before "hold:$LAB_TMP/go" ${after//+/}
 	# shellcheck disable=SC2086
 	if ! wait_until 25 steps_done $before || head -n "$(wc -w <<<"$before")" "$LAB_TMP/talk.out" | grep -v ' ok'; then
 		fail "the conversation begins through fw1" "$(cat "$LAB_TMP"/talk.*)"
@@ -88,6 +89,9 @@ nothing_through() {
 	number=$(($(wc -w <<<"$before") + 1))
 	for step in $after; do
 		number=$((number + 1))
-		matches "$step does not get through" "^${step%%:*} failed" "$(result $number)"
+		case $step in
+		+*) matches "${step#+} after the failover" "^${step#+} ok" "$(result $number)" ;;
+		*) matches "$step does not get through" "^$step failed" "$(result $number)" ;;
+		esac
 	done
 }
