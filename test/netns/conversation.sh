@@ -7,15 +7,13 @@
 #                                                  those that are written +STEP
 #
 # BEFORE and AFTER are steps of test/lab/SCRIPT.py. LAB_HELPERS names the helpers that both firewalls attach.
-# Between the two fw1 dies, fw2 commits and takes over. The lines that are hooks can be redefined by a test:
-#   more_rules       the firewalls are built; nothing has passed yet
+# Between the two fw1 dies, fw2 commits and takes over. Two hooks can be redefined by a test:
 #   before_death     the conversation waits, fw1 still lives
 #   after_commit     fw2 has taken over, the conversation still waits
 
 # shellcheck source=test/netns/helper-failover.sh
 . "$NETNS_HERE/helper-failover.sh"
 
-more_rules() { :; }
 before_death() { :; }
 after_commit() { :; }
 
@@ -24,7 +22,6 @@ conversation() {
 	local nat=$1 version=$2 script=$3 before=$4 after=$5 host=SERVER$2
 	case $nat in dnat | both) host=LAN_VIP$version ;; esac
 	lab_up "$nat"
-	more_rules
 	pair_up || return
 	# shellcheck disable=SC2086 # words
 	talk talk client "$script.py" client "${!host}" $before "hold:$LAB_TMP/go" ${after//+/}
