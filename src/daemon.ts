@@ -177,6 +177,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			clock,
 			windowTracking: sync.tcpWindowTracking,
 			timeout: sync.commitTimeout,
+			termBegan: () => Math.floor(ftfw.contacts.termFrom(clock.now()) / 1000),
 		};
 		const operations = new Operations({
 			rehearsal: new Rehearsal({ ...committing, native, names, hasExpectations }),
@@ -245,6 +246,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				masters.seen(record);
 				if (internal[EXPECTATION].store.live > 0) expectationWatch.soon();
 			},
+			seen: (record) => operations.commit.seen(record),
 			changed: () => ticker.pump(),
 			overrun: () => operations.overrun(listener.socket, buffer, general.netlinkOverrunResync),
 		});

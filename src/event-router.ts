@@ -16,6 +16,8 @@ export interface RouterOptions {
 	clock: Clock;
 	/** The kernel has ended an entry, not at our bidding. */
 	ended: (kind: Kind, record: Int32Array) => void;
+	/** A packet has made or changed a conntrack. */
+	seen: (record: Int32Array) => void;
 	/** An expectation was announced. */
 	announced: (record: Int32Array) => void;
 	/** A conntrack with a helper is new or has changed. */
@@ -43,7 +45,7 @@ export class EventRouter implements EventHandler {
 	conntrack(event: EventKind, record: Int32Array, port: number): void {
 		const { masters, helped, flushPort } = this.#options;
 		const isEnd = event === "destroy";
-		this.#route(CONNTRACK, event, record, port === flushPort);
+		this.#route(CONNTRACK, event, record, port === flushPort, port === 0);
 		if (isEnd && port === flushPort) this.#flushed.set(record);
 		if (isEnd || (record[HAS]! & H_HELPER) === 0) return;
 		// perhaps the same connection comes back, and what it will expect is not what was flushed
@@ -77,7 +79,8 @@ export class EventRouter implements EventHandler {
 		this.#options.announced(expectation);
 	}
 
-	#route(kind: Kind, event: EventKind, record: Int32Array, isFlush: boolean): void {
+	/** @param isPacket a packet has caused the event, and nobody's request */
+	#route(kind: Kind, event: EventKind, record: Int32Array, isFlush: boolean, isPacket = true): void {
 		const { internal, passes, clock, ended } = this.#options;
 		const cache = internal[kind];
 		const now = Math.floor(clock.now() / 1000);
@@ -89,7 +92,10 @@ export class EventRouter implements EventHandler {
 			// an entry that is held ends, whatever the filter says of its last state
 			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
 			else this.filtered++;
-		} else if (passes(kind, record)) cache.apply(record, event === "new", now);
-		else this.filtered++;
+		} else if (passes(kind, record)) {
+			// what a request of somebody's has changed says nothing of packets
+			cache.apply(record, event === "new", now, isPacket);
+			if (kind === CONNTRACK && isPacket) this.#options.seen(record);
+		} else this.filtered++;
 	}
 }

@@ -58,6 +58,7 @@ class Node {
 			ended: () => {},
 			announced: (record) => this.announced.push(record[EXP_ZONE]!),
 			helped: () => {},
+			seen: () => {},
 			changed: () => {},
 			overrun: () => {},
 		});

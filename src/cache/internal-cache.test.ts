@@ -6,7 +6,7 @@ import * as R from "../conntrack/record.ts";
 import { IPS_ASSURED, IPS_OFFLOAD } from "../conntrack/status.ts";
 import { recordOf } from "../sync/simulation.ts";
 import { newCacheCounters } from "./cache-counters.ts";
-import { type ChangeListener, type InternalCache, newInternalCaches } from "./internal-cache.ts";
+import { type ChangeListener, type InternalCache, NEVER_SEEN, newInternalCaches } from "./internal-cache.ts";
 import { CREATED, DEAD, UPDATED } from "./record-layout.ts";
 import { VersionDigest } from "./version-digest.ts";
 
@@ -463,4 +463,36 @@ test("after a resync the cache is the kernel's table, whatever was lost before a
 		}),
 		{ numRuns: 1000 },
 	);
+});
+
+test("UPDATED is the last packet that is known of: not a dump, not a request, but what a dump shows to have changed", () => {
+	const { cache } = setUp();
+	const seen = (key: number): number => cache.store.header(slotOf(cache, key), UPDATED);
+	const dump = (value: number, now: number, keys: number[]): void => {
+		cache.beginResync();
+		for (const key of keys) cache.applyDumped(recordOf(key, value), now);
+		cache.sweepResync(0, 1000, now);
+	};
+	dump(1, 10, [1]);
+	assert.equal(seen(1), NEVER_SEEN);
+	dump(1, 20, [1, 2]);
+	assert.deepEqual([seen(1), seen(2)], [NEVER_SEEN, 20]);
+	dump(2, 30, [1, 2]);
+	assert.deepEqual([seen(1), seen(2)], [30, 30]);
+	cache.apply(recordOf(1, 3), false, 40, false);
+	assert.equal(seen(1), 40);
+	cache.apply(recordOf(1, 3), false, 50, false);
+	assert.equal(seen(1), 40);
+	cache.apply(recordOf(1, 3), false, 60);
+	assert.equal(seen(1), 60);
+	cache.refresh(recordOf(1, 3), 70);
+	assert.equal(seen(1), 60);
+	cache.refresh(recordOf(1, 3), 80, true);
+	assert.equal(seen(1), 80);
+	// what an operator has flushed and a dump shows again may be alive
+	cache.withdraw(slotOf(cache, 1), 90);
+	dump(3, 100, [1, 2]);
+	assert.equal(seen(1), 100);
+	cache.apply(recordOf(3, 1), true, 110, false);
+	assert.equal(seen(3), NEVER_SEEN);
 });

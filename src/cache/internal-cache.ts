@@ -32,6 +32,9 @@ const TIMEOUT_SLACK = 1;
 /** Zones that are remembered. */
 const ZONES_MAX = 1024;
 
+/** UPDATED of a conntrack of which no packet has been seen since the daemon started: a dump has shown it. */
+export const NEVER_SEEN = -1;
+
 /** Hears of every change; `slot` stays valid until `forget`. */
 export interface ChangeListener {
 	/** The entry is new or differs. */
@@ -82,9 +85,11 @@ export class InternalCache {
 	 * The kernel says that the entry exists and looks like this.
 	 *
 	 * @param isNew the kernel made it just now: what was known under the key is another connection's
+	 * @param isSeen a packet says so: UPDATED is the second of the last one that is known of. The commit of an entry
+	 *   counts as one, a change that a dump shows does, too
 	 * @returns the slot, or -1 if the cache is full
 	 */
-	apply(record: Int32Array, isNew: boolean, now: number): number {
+	apply(record: Int32Array, isNew: boolean, now: number, isSeen = true): number {
 		const { store, counters } = this;
 		let slot = store.find(record);
 		const isHeld = slot >= 0 && store.isLive(slot);
@@ -107,28 +112,29 @@ export class InternalCache {
 		} else {
 			const known = this.#scratch;
 			store.read(slot, known);
-			if (this.#isAnother(known, record)) return this.apply(record, true, now);
+			if (this.#isAnother(known, record)) return this.apply(record, true, now, isSeen);
 			const isNews = this.#merge(slot, known, record, now);
 			// expectations are dumped every second: that they are still there is nothing to count
 			if (isNews || this.#isConntrack) counters.updated++;
 			store.setHeader(slot, STAMP, this.resync);
-			store.replace(slot, known, now);
+			this.#write(slot, known, now, isSeen || isNews);
 			if (!isNews) return slot;
 		}
+		if (!isSeen && !isHeld && this.#isConntrack) store.setHeader(slot, UPDATED, NEVER_SEEN);
 		store.setHeader(slot, STAMP, this.resync);
 		this.#renumber(slot, isHeld);
 		return slot;
 	}
 
 	/** The kernel was asked for an entry that may have changed without an event; one that is not held is ignored. */
-	refresh(record: Int32Array, now: number): void {
+	refresh(record: Int32Array, now: number, isSeen = false): void {
 		const { store } = this;
 		const slot = store.find(record);
 		if (slot < 0 || !store.isLive(slot)) return;
 		const known = this.#scratch;
 		store.read(slot, known);
 		const isNews = this.#merge(slot, known, record, now);
-		store.replace(slot, known, now);
+		this.#write(slot, known, now, isSeen || isNews);
 		if (!isNews) return;
 		this.counters.updated++;
 		this.#renumber(slot, true);
@@ -143,7 +149,9 @@ export class InternalCache {
 	applyDumped(record: Int32Array, now: number): void {
 		const slot = this.store.find(record);
 		if (slot >= 0 && this.store.header(slot, STAMP) === this.resync) return;
-		this.apply(record, slot >= 0 && !this.store.isLive(slot), now);
+		const isRevived = slot >= 0 && !this.store.isLive(slot);
+		// what the first dump shows may be a left-over of long ago; what is new in a later one is young
+		this.apply(record, isRevived, now, isRevived || (slot < 0 && this.resync > 1));
 	}
 
 	/** The kernel says that the entry is gone. */
@@ -256,6 +264,11 @@ export class InternalCache {
 		store.setVersion(slot, version);
 		digest.toggle(version);
 		this.listener.changed(slot);
+	}
+
+	#write(slot: number, record: Int32Array, now: number, isSeen: boolean): void {
+		const { store } = this;
+		store.replace(slot, record, isSeen || !this.#isConntrack ? now : store.header(slot, UPDATED));
 	}
 
 	/** The kernel's id differs: the conntrack that was known has ended without our hearing of it. */

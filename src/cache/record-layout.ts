@@ -27,6 +27,10 @@ export const WITHDRAWN = 1 << 2;
 export const SUPERSEDED = 1 << 3;
 /** Of a peer's entry: a peer that was heard later holds it, too, as a commit has found. */
 export const HIDDEN = 1 << 4;
+/** Of a peer's entry, as a commit has found: the connection that this node's kernel has under its key is alive here. */
+export const ALIVE_HERE = 1 << 5;
+/** ... and has seen packets since the peer last told of the entry. */
+export const LATER_HERE = 1 << 6;
 
 /** Of a peer's expectation: five bits for the rule that it breaks or waits for (policy/codes.ts), 0 if it counts. */
 export const VERDICT_SHIFT = 8;

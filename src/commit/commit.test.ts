@@ -9,9 +9,10 @@ import { loadNative } from "../system/native.ts";
 import { isInPrivateNetwork } from "../system/private-network.ts";
 import type { CommitSummary } from "./commit.ts";
 import { FailoverKit, type KitOptions, replicated, replicatedExpectations } from "./failover-kit.ts";
+import { newCommitResult } from "./messages.ts";
 import { populate } from "./population.ts";
 
-const NOTHING = { created: 0, kept: 0, updated: 0, replaced: 0, expired: 0, withoutHelper: 0, failed: 0 };
+const NOTHING = newCommitResult();
 
 const withoutSeconds = ({ seconds: _, ...counts }: CommitSummary) => counts;
 
@@ -96,6 +97,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		const closing = { ...SNAT, timeout: 100, tcp: { ...TCP.tcp, state: "LAST_ACK" } };
 		for (const local of [control, closing, UDP]) assert.equal(kit.kernel.create(local), "ok");
 		await kit.settle();
+		for (const local of [control, closing, UDP]) kit.packet(got(local));
 		const before = [control, closing, UDP].map(got);
 		kit.tell([
 			{ ...young(CONTROL), seqOrig: earlier, seqReply: earlier },
@@ -140,7 +142,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		// an offloaded flow comes without a timeout
 		const { timeout: _, ...offloaded } = { ...UDP, protocol: 136 };
 		kit.tell([TCP, UDP, offloaded]);
-		await commit();
+		assert.deepEqual(await commit(), { ...NOTHING, created: 3, offloaded: 1 });
 		for (const entry of [TCP, UDP, offloaded]) assert.ok([76, 77].includes(got(entry).timeout!));
 	});
 
@@ -160,27 +162,132 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 3 });
 	});
 
-	test("a reply tuple that belongs to another connection costs that entry, and is told", async () => {
+	/** Another connection that has the translated address and port of SNAT. */
+	const THIEF = { ...TCP, orig: { ...TCP.orig, sport: 1111 }, reply: { ...SNAT.reply! }, status: 0x19e };
+	const sourcePorts = async () => (await kit.kernel.conntracks()).map(({ orig }) => orig.sport).sort();
+
+	test("a reply tuple that belongs to a live connection costs that entry, and is told", async () => {
 		await start();
-		// the local connection has the translated port that the peer gave to another one
-		const thief = { ...TCP, orig: { ...TCP.orig, sport: 1111 }, reply: { ...SNAT.reply! }, status: 0x19e };
 		const leftOver = { ...SNAT, reply: { ...SNAT.reply!, dport: 5 } };
-		kit.kernel.create(thief);
+		kit.kernel.create(THIEF);
 		kit.kernel.create(leftOver);
 		await kit.settle();
+		kit.packet(got(THIEF));
 		kit.tell([SNAT, { ...SNAT, orig: { ...SNAT.orig, sport: 2222 } }]);
-		assert.deepEqual(await commit(), { ...NOTHING, failed: 2 });
+		for (let round = 0; round < 2; round++) {
+			kit.refusals.length = 0;
+			assert.deepEqual(await commit(), { ...NOTHING, failed: 2 });
+			assert.deepEqual(
+				kit.refusals.map(({ errno, step, exists, cause }) => [errno, step, exists, cause]),
+				[
+					[17, "replace", true, "reply tuple"],
+					[17, "create", false, "reply tuple"],
+				],
+			);
+			assert.deepEqual(await sourcePorts(), [1111, SNAT.orig.sport].sort());
+		}
+	});
+
+	test("a left-over that occupies the reply tuple gives way, and its end is known", async () => {
+		await start();
+		const leftOver = { ...SNAT, reply: { ...SNAT.reply!, dport: 5 } };
+		kit.kernel.create(THIEF);
+		kit.kernel.create(leftOver);
+		await kit.settle();
+		kit.tell([SNAT]);
+		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
+		assert.deepEqual(await sourcePorts(), [SNAT.orig.sport]);
+		assert.equal(got(SNAT).reply!.dport, SNAT.reply!.dport);
+		assert.deepEqual(kit.refusals, []);
+		assert.deepEqual(await commit(), { ...NOTHING, kept: 1 });
+	});
+
+	test("a live occupant that nothing has answered gives way to an assured connection, an assured one does not", async () => {
+		await start();
+		kit.kernel.create(young(THIEF));
+		await kit.settle();
+		kit.packet(got(THIEF));
+		kit.tell([{ ...SNAT, status: 0x19a }]);
+		assert.deepEqual(await commit(), { ...NOTHING, failed: 1 });
+		kit.tell([SNAT]);
+		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
+		assert.deepEqual(await sourcePorts(), [SNAT.orig.sport]);
+	});
+
+	test("a live entry with other NAT stays while the peer's cannot be had, one that nothing has answered makes room", async () => {
+		await start();
+		const other = { ...SNAT, reply: { ...SNAT.reply!, dst: "203.0.113.77" } };
+		kit.kernel.create(other);
+		await kit.settle();
+		kit.packet(got(other));
+		kit.tell([SNAT]);
+		assert.deepEqual(await commit(), { ...NOTHING, failed: 1 });
 		assert.deepEqual(
-			kit.refusals.map(({ errno, step, exists }) => [errno, step, exists]),
-			[
-				[17, "replace", true],
-				[17, "create", false],
-			],
+			kit.refusals.map(({ exists, cause }) => [exists, cause]),
+			[[true, "alive"]],
 		);
-		assert.deepEqual(
-			(await kit.kernel.conntracks()).map(({ orig }) => orig.sport).sort(),
-			[1111, SNAT.orig.sport].sort(),
+		assert.equal(got(other).reply!.dst, "203.0.113.77");
+		kit.kernel.delete(other);
+		kit.kernel.create({ ...young(other), tcp: TCP.tcp });
+		await kit.settle();
+		kit.packet(got(other));
+		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
+		assert.equal(got(SNAT).reply!.dst, "203.0.113.9");
+	});
+
+	test("what this node has seen packets of in its term is joined, what is older becomes what the peer says", async () => {
+		let termBegan = Number.POSITIVE_INFINITY;
+		await start({ termBegan: () => termBegan });
+		const [before, since] = [
+			TCP,
+			{ ...TCP, orig: { ...TCP.orig, sport: 7 }, reply: { ...TCP.reply, dport: 7 } },
+		];
+		const closing = (entry: Conntrack) => ({ ...entry, timeout: 60, tcp: { ...TCP.tcp, state: "LAST_ACK" } });
+		for (const entry of [before, since]) assert.equal(kit.kernel.create(closing(entry)), "ok");
+		await kit.settle();
+		const { store } = kit.internal.conntracks;
+		for (const [entry, seen] of [
+			[before, kit.now - 20],
+			[since, kit.now - 10],
+		] as const) {
+			store.setHeader(store.find(conntrackToRecord(entry, kit.names)), UPDATED, seen);
+		}
+		kit.tell([before, since]);
+		// the peer has told of both later than either was seen here
+		const external = kit.external[CONNTRACK][0]!.store;
+		for (let slot = 0; slot < external.end; slot++) external.setHeader(slot, UPDATED, kit.now - 5);
+		termBegan = kit.now - 15;
+		assert.deepEqual(await commit(), { ...NOTHING, updated: 1, kept: 1 });
+		assert.equal(got(before).tcp!.state, "ESTABLISHED");
+		assert.ok(got(before).timeout! > 4000);
+		assert.equal(got(since).tcp!.state, "LAST_ACK");
+		assert.ok(got(since).timeout! <= 60);
+		// it is of this term now
+		assert.equal(
+			kit.kernel.update({ ...got(before), timeout: 30, tcp: { ...TCP.tcp, state: "LAST_ACK" } }),
+			"ok",
 		);
+		assert.deepEqual(await commit(), { ...NOTHING, kept: 2 });
+		assert.equal(got(before).tcp!.state, "LAST_ACK");
+	});
+
+	test("a second commit finds everything as the first has left it, whatever that met", async () => {
+		await start();
+		const { conntracks } = populate(2000);
+		const others = conntracks.map((entry, n) => ({
+			...entry,
+			mark: n,
+			timeout: 100,
+			...(entry.tcp ? { tcp: { ...entry.tcp, state: n % 3 ? "LAST_ACK" : "SYN_SENT" } } : {}),
+		}));
+		kit.kernel.createAll(others.filter(({ master }) => !master));
+		await kit.settle();
+		kit.tell(conntracks);
+		const first = await commit();
+		assert.equal(first.failed, 0);
+		assert.equal(first.created + first.kept + first.updated + first.replaced, conntracks.length);
+		assert.deepEqual(replicated(await kit.kernel.conntracks()), replicated(conntracks));
+		assert.deepEqual(await commit(), { ...NOTHING, kept: conntracks.length });
 	});
 
 	test("a helper that this kernel does not have costs the helper, not the entry, however often it is committed", async () => {
@@ -208,7 +315,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(got(plain).tcp!.state, "ESTABLISHED");
 	});
 
-	test("masters come before what hangs from them, however deep, and an orphan is refused", async () => {
+	test("masters come before what hangs from them, however deep, and an orphan goes without", async () => {
 		await start();
 		const chain: Conntrack[] = [CONTROL];
 		for (let depth = 1; depth <= 4; depth++) {
@@ -223,16 +330,14 @@ if (isInPrivateNetwork(import.meta.url)) {
 		}
 		const orphan = { ...UDP, status: 0xf, master: { ...MASTER, sport: 6 } };
 		kit.tell([orphan, ...chain]);
-		assert.deepEqual(await commit(), { ...NOTHING, created: 5, failed: 1 });
-		assert.deepEqual(
-			kit.refusals.map(({ errno, step, exists, entry }) => [
-				errno,
-				step,
-				exists,
-				(entry as Conntrack).protocol,
-			]),
-			[[2, "create", false, 17]],
-		);
+		for (const expected of [{ created: 6, withoutMaster: 1 }, { kept: 6 }]) {
+			const result = withoutSeconds(await kit.commit.run(CONNTRACK));
+			assert.deepEqual(result, { ...NOTHING, ...expected });
+			assert.deepEqual([got(orphan).master, got(orphan).status], [undefined, 0xe]);
+		}
+		assert.deepEqual(kit.refusals, []);
+		// the relation is not lost to the peers
+		assert.deepEqual(kit.conntracks().find(({ protocol }) => protocol === 17)?.master, orphan.master);
 		assert.deepEqual(got(chain[0]!).master, chain[0]!.master);
 	});
 

@@ -7,13 +7,14 @@
 
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
-import { DEAD, HIDDEN } from "../cache/record-layout.ts";
+import { ALIVE_HERE, DEAD, HIDDEN, LATER_HERE, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
 import { CONNTRACK_WORDS, H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import type { CommitWorker } from "./commit-worker.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
+import { givesWay } from "./join.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
 
 /** Slots between two announcements to the worker. */
@@ -39,6 +40,11 @@ export interface CommitOptions {
 	/** Something has become dirty. */
 	pump: () => void;
 	refused: (kind: Kind, refusal: Refusal) => void;
+	/**
+	 * When this node was last put in charge, seconds of the clock: what its kernel has seen packets of since then is not a
+	 * left-over. -1: it has been in charge for as long as it can tell.
+	 */
+	termBegan: () => number;
 }
 
 /** What one half of a commit came to, and the seconds that it took. */
@@ -52,6 +58,8 @@ export class Commit {
 	readonly #options: CommitOptions;
 	/** Slots that are hidden from the commit under way because the kernel has ended their entries. Bounded by the caches. */
 	#ended: [RecordStore, number][] = [];
+	/** Entries whose reply tuple is taken, until it is decided who has it. Bounded by the caches. */
+	#clashes: Refusal[] = [];
 	readonly #shared = new Map<RecordStore, number>();
 	readonly #record = newConntrackRecord();
 	readonly #expectations: ExpectationCommit;
@@ -84,6 +92,7 @@ export class Commit {
 			for (const external of externals) external.touched = undefined;
 			for (const [store, slot] of this.#ended) store.setMark(slot, HIDDEN, false);
 			this.#ended = [];
+			this.#clashes = [];
 			this.isRunning = false;
 		}
 	}
@@ -96,6 +105,15 @@ export class Commit {
 			if (slot < 0 || !store.isLive(slot) || !store.isOwned(slot)) continue;
 			store.setMark(slot, HIDDEN, true);
 			this.#ended.push([store, slot]);
+		}
+	}
+
+	/** A packet has changed an entry of this kernel: a commit that is under way must not treat it as a left-over. */
+	seen(record: Int32Array): void {
+		if (!this.isRunning) return;
+		for (const { store } of this.#options.externals(CONNTRACK)) {
+			const slot = store.find(record);
+			if (slot >= 0 && store.isLive(slot)) store.setMark(slot, ALIVE_HERE | LATER_HERE, true);
 		}
 	}
 
@@ -128,6 +146,7 @@ export class Commit {
 			for (const [part, { end }] of job.parts.entries()) announce(part, end);
 		}
 		const result = await done;
+		await this.#evict(externals, result);
 		await this.#withdrawEnded(externals);
 		const again = externals.flatMap((external) =>
 			[...external.touched!]
@@ -136,15 +155,58 @@ export class Commit {
 		);
 		if (again.length > 0) {
 			for (const external of externals) {
-				for (const slot of external.touched!) this.#adoptSlot(external, slot);
+				for (const slot of external.touched!) this.#adoptSlot(external, slot, true);
 			}
 			const more = await worker.run({ type: "again", slots: again }, this.#reports());
 			// what was created a moment ago is not a second entry
 			result.created += more.created;
 			result.failed += more.failed;
 			result.withoutHelper += more.withoutHelper;
+			result.withoutMaster += more.withoutMaster;
+			await this.#evict(externals, result);
 		}
 		return result;
+	}
+
+	/**
+	 * Entries whose reply tuple, after NAT, another entry of this kernel has: where that one is a left-over, or has not
+	 * been answered yet, it goes and they come. All others are refused.
+	 */
+	async #evict(externals: readonly CommitSource[], result: CommitResult): Promise<void> {
+		const clashes = this.#clashes;
+		this.#clashes = [];
+		const slots: { store: number; slot: number }[] = [];
+		const occupants: Int32Array[] = [];
+		for (const refusal of clashes) {
+			const { record, occupant } = refusal;
+			const place = placeOf(externals, record);
+			if (place && (this.#isLeftOver(occupant!, place) || givesWay(occupant!, record))) {
+				slots.push({ store: this.#shared.get(place.store)!, slot: place.slot });
+				occupants.push(occupant!);
+			} else this.#refused(refusal);
+		}
+		if (slots.length === 0) return;
+		const reports = this.#reports((refusal) => this.#refused(refusal));
+		const job = { type: "evict", slots, occupants: concatenate(occupants) } as const;
+		const more = await this.#options.worker.run(job, reports);
+		result.failed += more.failed - slots.length;
+		result.replaced += more.replaced;
+		result.withoutHelper += more.withoutHelper;
+	}
+
+	/** Whether nothing has been seen of this node's own entry since the peer's was told, nor in this term. */
+	#isLeftOver(record: Int32Array, { store, slot }: Place): boolean {
+		const internal = this.#options.internal[CONNTRACK];
+		const known = internal.store.find(record);
+		return known >= 0 && internal.store.isLive(known) && this.#viewOf(known, store, slot) === 0;
+	}
+
+	/** ALIVE_HERE and LATER_HERE, or 0 for a left-over: what this node's entry is to the peer's. */
+	#viewOf(known: number, store: RecordStore, slot: number): number {
+		const seen = this.#options.internal[CONNTRACK].store.header(known, UPDATED);
+		const told = store.header(slot, UPDATED);
+		if (seen > told) return ALIVE_HERE | LATER_HERE;
+		return seen === told || seen >= this.#options.termBegan() ? ALIVE_HERE : 0;
 	}
 
 	/** What a peer has ended while it was being committed ends here, too, unless this kernel has its own view of it. */
@@ -166,11 +228,7 @@ export class Commit {
 			}
 		}
 		if (ended.length === 0) return;
-		const records = new Int32Array(ended.length * CONNTRACK_WORDS);
-		ended.forEach((record, i) => {
-			records.set(record, i * CONNTRACK_WORDS);
-		});
-		await worker.run({ type: "delete", records });
+		await worker.run({ type: "delete", records: concatenate(ended) });
 	}
 
 	/** Hides in each peer's cache what a peer that knows better holds, too. */
@@ -214,19 +272,42 @@ export class Commit {
 		pump();
 	}
 
-	/** A local entry knows better what it is; the worker joins the two. */
-	#adoptSlot(external: CommitSource, slot: number): void {
-		if (!external.store.isLive(slot) || !external.store.isOwned(slot)) return;
+	/**
+	 * Takes the entry into the internal cache. If there is one already, or the kernel turns out to have one, the worker
+	 * has to know what that is to the peer's: it joins the two, or replaces the older one.
+	 *
+	 * @param isAgain this commit has brought the entry, and the peer has changed it since
+	 */
+	#adoptSlot({ store }: CommitSource, slot: number, isAgain = false): void {
+		if (!store.isLive(slot) || !store.isOwned(slot)) return;
 		const record = this.#record;
 		const internal = this.#options.internal[CONNTRACK];
-		external.store.read(slot, record);
+		store.read(slot, record);
 		const known = internal.store.find(record);
-		if (known >= 0 && internal.store.isLive(known)) return;
+		if (known >= 0 && internal.store.isLive(known)) {
+			const view = isAgain && !this.#isSeen(known) ? 0 : this.#viewOf(known, store, slot);
+			store.setMark(slot, LATER_HERE, (view & LATER_HERE) !== 0);
+			store.setMark(slot, ALIVE_HERE, (view & ALIVE_HERE) !== 0);
+			return;
+		}
+		// what the kernel has and the cache does not is so young that its event has not been read yet
+		store.setMark(slot, LATER_HERE, false);
+		store.setMark(slot, ALIVE_HERE, true);
 		internal.apply(record, false, seconds(this.#options.clock));
 	}
 
-	#reports() {
-		const { clock, refused } = this.#options;
+	/** The kernel did not take an entry, and that is final. */
+	#refused(refusal: Refusal): void {
+		const internal = this.#options.internal[CONNTRACK];
+		this.#options.refused(CONNTRACK, refusal);
+		const slot = internal.store.find(refusal.record);
+		if (refusal.exists || slot < 0 || !internal.store.isLive(slot) || this.#isSeen(slot)) return;
+		internal.bury(slot, seconds(this.#options.clock));
+	}
+
+	/** @param clash what to do about a reply tuple that is taken */
+	#reports(clash: (refusal: Refusal) => void = (refusal) => this.#clashes.push(refusal)) {
+		const { clock } = this.#options;
 		const internal = this.#options.internal[CONNTRACK];
 		const liveSlot = (record: Int32Array): number => {
 			const slot = internal.store.find(record);
@@ -235,17 +316,18 @@ export class Commit {
 		return {
 			refused: (refusals: readonly Refusal[]): void => {
 				for (const refusal of refusals) {
-					refused(CONNTRACK, refusal);
-					const slot = liveSlot(refusal.record);
-					if (!refusal.exists && slot >= 0 && !this.#isSeen(slot)) internal.bury(slot, seconds(clock));
+					if (refusal.cause === "reply tuple") clash(refusal);
+					else this.#refused(refusal);
 				}
 			},
 			joined: (entries: readonly JoinedEntry[]): void => {
-				for (const { record, isReplaced } of entries) {
+				for (const { record, isReplaced, evicted } of entries) {
+					const gone = evicted ? liveSlot(evicted) : -1;
+					if (gone >= 0) internal.bury(gone, seconds(clock));
 					// what has ended since then stays ended
 					if (liveSlot(record) < 0) continue;
 					if (isReplaced) internal.apply(record, true, seconds(clock));
-					else internal.refresh(record, seconds(clock));
+					else internal.refresh(record, seconds(clock), true);
 				}
 			},
 		};
@@ -256,6 +338,29 @@ export class Commit {
 		this.#options.internal[CONNTRACK].store.read(slot, this.#record);
 		return (this.#record[HAS]! & H_ID) !== 0;
 	}
+}
+
+/** A slot of a peer's cache. */
+interface Place {
+	store: RecordStore;
+	slot: number;
+}
+
+/** Where the entry that counts with this key is. */
+function placeOf(externals: readonly CommitSource[], record: Int32Array): Place | undefined {
+	for (const { store } of externals) {
+		const slot = store.find(record);
+		if (slot >= 0 && store.isLive(slot) && store.isOwned(slot)) return { store, slot };
+	}
+	return undefined;
+}
+
+function concatenate(records: readonly Int32Array[]): Int32Array {
+	const out = new Int32Array(records.length * CONNTRACK_WORDS);
+	records.forEach((record, i) => {
+		out.set(record, i * CONNTRACK_WORDS);
+	});
+	return out;
 }
 
 const seconds = (clock: Clock): number => Math.floor(clock.now() / 1000);

@@ -1,45 +1,56 @@
-// External cache -> kernel, conntracks: batches of creations, and what has to be done about those that fail.
+// External cache -> kernel, conntracks: batches of creations, the most valuable first, and what has to be done about
+// those that fail.
 //
-// An entry that exists is joined with what is there, or replaced if it describes another connection. A helper that
-// this kernel does not know costs the helper, not the entry. Entries with a master wait for it: a creation that
-// fails for want of a master is tried again after the others, as long as that brings any further.
+// An entry that exists is joined with what is there, or replaces it (meeting.ts). A helper that this kernel does not know
+// costs the helper, not the entry. Entries with a master wait for it: a creation that fails for want of a master is
+// tried again after the others, as long as that brings any further, and in the end made without.
 import type { NameTable } from "../conntrack/names.ts";
+import { IPPROTO_TCP } from "../conntrack/protocol.ts";
+import { IP_CT_TCP_FLAG_BE_LIBERAL, packTcp, TCP_ESTABLISHED } from "../conntrack/protoinfo.ts";
 import {
+	CONNTRACK_WORDS,
 	type ConntrackRecord,
 	H_HELPER,
 	H_MASTER,
+	H_TCP,
 	H_TIMEOUT,
 	HAS,
 	HELPER,
-	MASTER_DST,
-	MASTER_PORTS,
-	MASTER_PROTOCOLS,
-	MASTER_SRC,
 	newConntrackRecord,
-	ORIG_DST,
-	ORIG_PORTS,
-	ORIG_SRC,
 	PROTOCOLS,
+	PROTOINFO,
 	TIMEOUT,
-	ZONES,
 } from "../conntrack/record.ts";
-import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
-import { CONNTRACK_REQUEST_MAX, ConntrackEncoder, type CreateOptions } from "../netlink/encode-conntrack.ts";
-import { attributesOf } from "../netlink/message.ts";
+import type { CreateOptions } from "../netlink/encode-conntrack.ts";
 import type { Native } from "../system/native.ts";
-import { joinConntrack } from "./join.ts";
-import { type CommitResult, type JoinedEntry, newCommitResult, type Refusal } from "./messages.ts";
-import { RequestSocket } from "./request-socket.ts";
+import { readSysctl, type Sysctl } from "../system/sysctl.ts";
+import { BATCH, ConntrackRequests } from "./conntrack-requests.ts";
+import { KernelTimeouts } from "./kernel-timeouts.ts";
+import { Meeting, type Met } from "./meeting.ts";
+import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
+import { isAsMeant, needsReadBack } from "./read-back.ts";
+import type { RequestSocket } from "./request-socket.ts";
 import type { StoreReader } from "./store-reader.ts";
+import { tableRoom } from "./table-room.ts";
+import { CommitTally, isFull } from "./tally.ts";
+import { entryValue, NOT_ASSURED, VALUES, type Value } from "./value.ts";
 
-/** Creations per system call: measured, more gain nothing and hold the kernel's mutex longer. */
-const BATCH = 256;
 /** How deep masters of masters go (H.323: RAS, Q.931, H.245) with room to spare. */
 const DEPTH_MAX = 8;
+/** So many creations in a row that find the table full, and nothing more is tried. */
+const FULL_MAX = 256;
 
 const ENOENT = 2;
 const EEXIST = 17;
 const EOPNOTSUPP = 95;
+
+/** How an entry is to be created, other than it is. */
+const WITHOUT_HELPER = 1;
+const WITHOUT_MASTER = 2;
+/** It was found to exist, and had gone when it was looked at. */
+const RETRY = 4;
+/** Its origin told no timeout. */
+const OFFLOADED = 8;
 
 /** One entry on its way. */
 interface Pending {
@@ -47,216 +58,307 @@ interface Pending {
 	slot: number;
 }
 
+/** Entries that wait. Bounded by the stores. */
+class Waiting {
+	readonly #readers: StoreReader[] = [];
+	readonly #slots: number[] = [];
+
+	get length(): number {
+		return this.#slots.length;
+	}
+
+	push(reader: StoreReader, slot: number): void {
+		this.#readers.push(reader);
+		this.#slots.push(slot);
+	}
+
+	each(visit: (reader: StoreReader, slot: number) => void): void {
+		for (let i = 0; i < this.#slots.length; i++) visit(this.#readers[i]!, this.#slots[i]!);
+	}
+}
+
 export class ConntrackCommitter {
 	readonly requests: RequestSocket;
-	result: CommitResult = newCommitResult();
-	/** Entries that the kernel did not take, since they were last fetched. */
-	refusals: Refusal[] = [];
-	/** Entries that were joined, as they are now, since they were last fetched. */
-	joined: JoinedEntry[] = [];
-	/** Report what needed no change as joined, too: the main thread may have taken in what it was before. */
-	reportsKept = false;
+	readonly #kernel: ConntrackRequests;
+	readonly #tally = new CommitTally();
+	readonly #meeting: Meeting;
+	readonly #timeouts: KernelTimeouts;
+	readonly #sysctl: Sysctl;
 	/** Helpers that this kernel has refused, by protocols | helper << 16. Bounded by the table of names. */
 	readonly #refusedHelpers = new Set<number>();
-	readonly #encoder: ConntrackEncoder;
-	readonly #decoder: ConntrackDecoder;
 	readonly #record = newConntrackRecord();
-	readonly #local = newConntrackRecord();
-	readonly #batch: Pending[] = [];
-	/** Entries with a master, until those without one are through. */
-	#related: Pending[] = [];
-	#orphans: Pending[] = [];
+
+	// the batch
+	#count = 0;
+	readonly #readers: StoreReader[] = [];
+	readonly #slots = new Int32Array(BATCH);
+	readonly #flags = new Uint8Array(BATCH);
+	readonly #errnos = new Int32Array(BATCH);
+	/** Of entries that are read back: what was sent, and what the kernel has. */
+	readonly #sent = new Int32Array(BATCH * CONNTRACK_WORDS);
+	readonly #found: ConntrackRecord[] = Array.from({ length: BATCH }, newConntrackRecord);
+	/** 0: is not read back; 1: is; 2: has been. */
+	readonly #readBack = new Uint8Array(BATCH);
+
+	/** Entries without a master that are worth less, and entries with one, by value. */
+	#later: Waiting[] = [];
+	#related: Waiting[] = [];
+	#orphans = new Waiting();
+	/** Of the table, for entries that it would drop others for; undefined while nobody has to ask. */
+	#room: number | undefined;
+	#fullInARow = 0;
+	#isStopped = false;
 	#options: CreateOptions = { windowTracking: false };
+	#liberal: CreateOptions = { windowTracking: false };
 	#timeout: number | undefined;
 
-	constructor(native: Native, names: NameTable) {
-		this.requests = new RequestSocket(native, (BATCH + 1) * CONNTRACK_REQUEST_MAX);
-		this.#encoder = new ConntrackEncoder(this.requests.writer, names);
-		this.#decoder = new ConntrackDecoder(names);
+	constructor(native: Native, names: NameTable, sysctl: Sysctl = readSysctl) {
+		this.#kernel = new ConntrackRequests(native, names);
+		this.requests = this.#kernel.socket;
+		this.#meeting = new Meeting(this.#kernel, this.#tally);
+		this.#sysctl = sysctl;
+		this.#timeouts = new KernelTimeouts(sysctl);
+		this.#clear();
+	}
+
+	get result(): CommitResult {
+		return this.#tally.result;
+	}
+
+	/** Whoever takes them empties the list. */
+	get refusals(): Refusal[] {
+		return this.#tally.refusals;
+	}
+
+	get joined(): JoinedEntry[] {
+		return this.#tally.joined;
 	}
 
 	begin(windowTracking: boolean, timeout: number | undefined): void {
-		this.result = newCommitResult();
-		this.refusals = [];
-		this.joined = [];
-		this.reportsKept = false;
-		this.#related = [];
-		this.#orphans = [];
 		this.#options = { windowTracking };
 		this.#timeout = timeout;
+		this.#refusedHelpers.clear();
+		this.#timeouts.forget();
+		this.#clear();
+	}
+
+	/** The same commit once more, for entries that have changed while it ran. */
+	beginAgain(): void {
+		this.#clear();
+		this.#tally.reportsKept = true;
+	}
+
+	#clear(): void {
+		this.#tally.clear();
+		this.#count = 0;
+		this.#later = VALUES.map(() => new Waiting());
+		this.#related = VALUES.map(() => new Waiting());
+		this.#orphans = new Waiting();
+		this.#room = undefined;
+		this.#fullInARow = 0;
+		this.#isStopped = false;
 	}
 
 	/** Commits the entry in the slot, sooner or later; `finish` ends it. */
 	add(reader: StoreReader, slot: number): void {
 		if (!reader.read(slot, this.#record)) return;
-		const pending = { reader, slot };
-		if ((this.#record[HAS]! & H_MASTER) !== 0) this.#related.push(pending);
-		else this.#create(pending);
+		const value = entryValue(this.#record);
+		if ((this.#record[HAS]! & H_MASTER) !== 0) this.#related[value]!.push(reader, slot);
+		else if (value === 0) this.#create(reader, slot, 0);
+		else this.#later[value]!.push(reader, slot);
 	}
 
-	/** Commits what is waiting, masters before what hangs from them. */
+	/** Commits what is waiting: by value, and masters before what hangs from them. */
 	finish(): void {
-		this.#flush();
-		let waiting = this.#related;
-		this.#related = [];
-		for (let depth = 0; waiting.length > 0; depth++) {
-			const isLast = depth === DEPTH_MAX;
-			for (const pending of waiting) {
-				if (pending.reader.read(pending.slot, this.#record)) this.#create(pending);
-			}
-			this.#flush();
-			const orphans = this.#orphans;
-			this.#orphans = [];
-			if (isLast || orphans.length === waiting.length) {
-				for (const { reader, slot } of orphans) {
-					if (reader.read(slot, this.#record)) this.#refuse(ENOENT, "create", false);
-				}
-				return;
-			}
-			waiting = orphans;
+		for (const value of VALUES) {
+			if (value === NOT_ASSURED) this.#measureRoom();
+			this.#createAll(this.#later[value]!, 0);
+			this.#createRelated(value);
 		}
+		const orphans = this.#orphans;
+		this.#orphans = new Waiting();
+		// better without the relation than not at all
+		this.#createAll(orphans, WITHOUT_MASTER);
+		this.#later = [];
+		this.#related = [];
+	}
+
+	/** The occupant of the reply tuple of the entry in the slot is of no use any more: it goes, the entry comes. */
+	evict(reader: StoreReader, slot: number, occupant: ConntrackRecord): void {
+		if (!reader.read(slot, this.#record)) return;
+		const { options } = this.#prepare(0);
+		this.#meeting.evict(this.#record.slice(), occupant, reader.localView, options);
+	}
+
+	/** Entries of one value with a master, and those that still wait for theirs. */
+	#createRelated(value: Value): void {
+		let waiting = this.#orphans;
+		this.#related[value]!.each((reader, slot) => waiting.push(reader, slot));
+		for (let depth = 0; depth <= DEPTH_MAX && waiting.length > 0; depth++) {
+			this.#orphans = new Waiting();
+			this.#createAll(waiting, 0);
+			if (this.#orphans.length === waiting.length) return;
+			waiting = this.#orphans;
+		}
+	}
+
+	#createAll(waiting: Waiting, flags: number): void {
+		waiting.each((reader, slot) => {
+			if (reader.read(slot, this.#record)) this.#create(reader, slot, flags);
+		});
+		while (this.#count > 0) this.#flush();
 	}
 
 	/** Appends the record just read to the batch. */
-	#create(pending: Pending): void {
-		this.#prepare();
-		const index = this.#batch.push(pending) - 1;
-		this.#encoder.create(this.#record, this.requests.sequence(index), 0, this.#options);
-		if (this.#batch.length === BATCH) this.#flush();
+	#create(reader: StoreReader, slot: number, flags: number): void {
+		const record = this.#record;
+		if (!this.#hasRoom()) {
+			this.#tally.notTried(record);
+			return;
+		}
+		const index = this.#count++;
+		const { options, flags: all } = this.#prepare(flags);
+		const { encoder, socket } = this.#kernel;
+		this.#readers[index] = reader;
+		this.#slots[index] = slot;
+		this.#flags[index] = all;
+		encoder.create(record, socket.sequence(index), 0, options);
+		this.#readBack[index] = 0;
+		if (needsReadBack(record)) {
+			this.#sent.set(record, index * CONNTRACK_WORDS);
+			this.#readBack[index] = 1;
+			// behind it, so it also shows what is in its place
+			encoder.get(record, socket.sequence(BATCH + index));
+		}
+		if (this.#count === BATCH) this.#flush();
 	}
 
 	#flush(): void {
-		if (this.#batch.length === 0) return;
-		const batch = this.#batch.splice(0);
-		const failures: [Pending, number][] = [];
-		this.requests.exchange((index, errno) => failures.push([batch[index]!, errno]));
-		this.result.created += batch.length - failures.length;
-		for (const [pending, errno] of failures) this.#failed(pending, errno);
-	}
-
-	#failed(pending: Pending, errno: number): void {
-		// it may have changed since: what counts is what it is now
-		if (!pending.reader.read(pending.slot, this.#record)) return;
-		const has = this.#record[HAS]!;
-		if (errno === EEXIST) this.#exists();
-		else if (errno === ENOENT && (has & H_MASTER) !== 0) this.#orphans.push(pending);
-		else if (errno === EOPNOTSUPP && (has & H_HELPER) !== 0) this.#createWithoutHelper();
-		else this.#refuse(errno, "create", false);
-	}
-
-	#exists(): void {
-		if (!this.#get(this.#record, this.#local)) {
-			// nothing has this original tuple: the reply tuple, after NAT, is another connection's
-			this.#refuse(EEXIST, "create", false);
-			return;
-		}
-		this.#prepare();
-		// made without its helper by an earlier commit, it is the same connection all the same
-		if (this.#refusedHelpers.has(this.#helperKey())) this.#record[HAS] = this.#record[HAS]! & ~H_HELPER;
-		const verdict = joinConntrack(this.#local, this.#record, this.#options.windowTracking);
-		if (verdict === "keep") {
-			this.result.kept++;
-			if (this.reportsKept) this.joined.push({ record: this.#local.slice(), isReplaced: false });
-			return;
-		}
-		if (verdict === "replace") {
-			this.#replace();
-			return;
-		}
-		this.#encoder.update(this.#record, this.requests.sequence(0), 0, this.#options);
-		const errno = this.#single();
-		if (errno !== 0) this.#refuse(errno, "update", errno !== ENOENT);
-		else {
-			this.result.updated++;
-			this.joined.push({ record: this.#record.slice(), isReplaced: false });
-		}
-	}
-
-	/** Deletes the kernel's entry and makes the peer's; if that cannot be made, the old one comes back. */
-	#replace(): void {
-		const hasMaster = (this.#record[HAS]! & H_MASTER) !== 0;
-		if (hasMaster && !this.#hasMaster()) {
-			this.#refuse(ENOENT, "replace", true);
-			return;
-		}
-		this.#encoder.delete(this.#record, this.requests.sequence(1), 0);
-		this.#encoder.create(this.#record, this.requests.sequence(0), 0, this.#options);
-		// the deletion's own failure (it has just gone) does not matter if the creation succeeds
-		let errno = this.#single();
-		if (errno === EOPNOTSUPP && (this.#record[HAS]! & H_HELPER) !== 0) errno = this.#singleWithoutHelper();
-		if (errno === 0) {
-			this.result.replaced++;
-			this.joined.push({ record: this.#record.slice(), isReplaced: true });
-			return;
-		}
-		this.#encoder.create(this.#local, this.requests.sequence(0), 0, this.#options);
-		this.#refuse(errno, "replace", this.#single() === 0);
-	}
-
-	#createWithoutHelper(): void {
-		this.#prepare();
-		const errno = this.#singleWithoutHelper();
-		if (errno !== 0) this.#refuse(errno, "create", false);
-		else this.result.created++;
-	}
-
-	/** Creates the record without its helper, and remembers that this kernel does not have it; the errno. */
-	#singleWithoutHelper(): number {
-		const options = { ...this.#options, withoutHelper: true };
-		this.#encoder.create(this.#record, this.requests.sequence(0), 0, options);
-		const errno = this.#single();
-		if (errno === 0) {
-			this.#refusedHelpers.add(this.#helperKey());
-			this.result.withoutHelper++;
-		}
-		return errno;
-	}
-
-	/** Sends what the writer holds; the errno of the batch's request number 0. */
-	#single(): number {
-		let errno = 0;
-		this.requests.exchange((index, number) => {
-			if (index === 0) errno = number;
-		});
-		return errno;
-	}
-
-	/** Reads the kernel's entry with the original tuple of `key` into `target`; false if there is none. */
-	#get(key: ConntrackRecord, target: ConntrackRecord): boolean {
-		let isFound = false;
-		this.#encoder.get(key, this.requests.sequence(0));
-		this.requests.exchange(
-			() => {},
-			(start, end) => {
-				isFound = this.#decoder.decode(this.requests.wire, attributesOf(start), end, target);
+		const count = this.#count;
+		if (count === 0) return;
+		const errnos = this.#errnos.fill(0);
+		this.#kernel.exchange(
+			(index, errno) => {
+				if (index < BATCH) errnos[index] = errno;
+			},
+			(index, start, end) => {
+				const entry = index - BATCH;
+				if (this.#kernel.decode(start, end, this.#found[entry]!)) this.#readBack[entry] = 2;
 			},
 		);
-		return isFound;
+		this.#count = 0;
+		const met: Met<Pending>[] = [];
+		const withoutHelper: Pending[] = [];
+		for (let index = 0; index < count; index++) {
+			const errno = errnos[index]!;
+			if (errno === 0) this.#created(index);
+			else this.#failed(index, errno, met, withoutHelper);
+		}
+		const again = this.#meeting.settle(met);
+		for (const { origin } of again) this.#once(origin, RETRY);
+		for (const pending of withoutHelper) this.#once(pending, WITHOUT_HELPER);
 	}
 
-	#hasMaster(): boolean {
-		const key = newConntrackRecord();
-		key[PROTOCOLS] = this.#record[MASTER_PROTOCOLS]!;
-		key[ZONES] = this.#record[ZONES]!;
-		key[ORIG_PORTS] = this.#record[MASTER_PORTS]!;
-		key.set(this.#record.subarray(MASTER_SRC, MASTER_SRC + 4), ORIG_SRC);
-		key.set(this.#record.subarray(MASTER_DST, MASTER_DST + 4), ORIG_DST);
-		return this.#get(key, newConntrackRecord());
+	#once({ reader, slot }: Pending, flags: number): void {
+		if (reader.read(slot, this.#record)) this.#create(reader, slot, flags);
+	}
+
+	#created(index: number): void {
+		const flags = this.#flags[index]!;
+		const { result } = this.#tally;
+		this.#fullInARow = 0;
+		if (this.#readBack[index] === 2) {
+			const sent = this.#sent.subarray(index * CONNTRACK_WORDS, (index + 1) * CONNTRACK_WORDS);
+			if (!isAsMeant(sent, this.#found[index]!)) {
+				this.#kernel.encoder.delete(sent, this.requests.sequence(0), 0);
+				this.#kernel.single();
+				this.#tally.refuse(sent, EEXIST, "create", false, { cause: "translated" });
+				return;
+			}
+		}
+		result.created++;
+		if (this.#room !== undefined) this.#room--;
+		if (flags & OFFLOADED) result.offloaded++;
+		if (flags & WITHOUT_MASTER) result.withoutMaster++;
+		if (flags & WITHOUT_HELPER) {
+			result.withoutHelper++;
+			if (this.#readers[index]!.read(this.#slots[index]!, this.#record))
+				this.#refusedHelpers.add(this.#helperKey());
+		}
+	}
+
+	#failed(index: number, errno: number, met: Met<Pending>[], withoutHelper: Pending[]): void {
+		const pending = { reader: this.#readers[index]!, slot: this.#slots[index]! };
+		const record = this.#record;
+		const flags = this.#flags[index]!;
+		if (isFull(errno)) {
+			if (++this.#fullInARow >= FULL_MAX) this.#isStopped = true;
+		} else this.#fullInARow = 0;
+		// it may have changed since: what counts is what it is now
+		if (!pending.reader.read(pending.slot, record)) return;
+		const { options } = this.#prepare(flags & ~OFFLOADED);
+		const has = record[HAS]!;
+		if (errno === EEXIST) {
+			const local = this.#readBack[index] === 2 ? this.#found[index]!.slice() : undefined;
+			const isRetry = (flags & RETRY) !== 0;
+			met.push({
+				origin: pending,
+				record: record.slice(),
+				view: pending.reader.localView,
+				options,
+				local,
+				isRetry,
+			});
+		} else if (errno === ENOENT && (has & H_MASTER) !== 0 && (flags & WITHOUT_MASTER) === 0) {
+			this.#orphans.push(pending.reader, pending.slot);
+		} else if (errno === EOPNOTSUPP && (has & H_HELPER) !== 0 && (flags & WITHOUT_HELPER) === 0) {
+			withoutHelper.push(pending);
+		} else this.#tally.refuse(record, errno, "create", false);
+	}
+
+	/** Completes the record just read; what has to be told with its creation. */
+	#prepare(wanted: number): { options: CreateOptions; flags: number } {
+		const record = this.#record;
+		let flags = wanted;
+		let options = this.#options;
+		if ((record[HAS]! & H_TCP) === 0 && ((record[PROTOCOLS]! >>> 8) & 0xff) === IPPROTO_TCP) {
+			// an offloaded flow shows no state; nor do its windows mean anything
+			const liberal = IP_CT_TCP_FLAG_BE_LIBERAL;
+			record[PROTOINFO] = packTcp(TCP_ESTABLISHED, 0, 0, liberal, liberal);
+			record[HAS] = record[HAS]! | H_TCP;
+			options = this.#liberal;
+		}
+		if ((record[HAS]! & H_TIMEOUT) === 0) {
+			record[TIMEOUT] = this.#timeouts.secondsFor(record);
+			record[HAS] = record[HAS]! | H_TIMEOUT;
+			flags |= OFFLOADED;
+		}
+		if (this.#timeout !== undefined) record[TIMEOUT] = this.#timeout;
+		if ((record[HAS]! & H_HELPER) !== 0 && this.#refusedHelpers.has(this.#helperKey()))
+			flags |= WITHOUT_HELPER;
+		if (flags & WITHOUT_HELPER) options = { ...options, withoutHelper: true };
+		if (flags & WITHOUT_MASTER) options = { ...options, withoutMaster: true };
+		return { options, flags };
 	}
 
 	#helperKey(): number {
 		return this.#record[PROTOCOLS]! | (this.#record[HELPER]! << 16);
 	}
 
-	/** CommitTimeout, if there is one, instead of what the origin told. */
-	#prepare(): void {
-		if (this.#timeout === undefined) return;
-		this.#record[TIMEOUT] = this.#timeout;
-		this.#record[HAS] = this.#record[HAS]! | H_TIMEOUT;
+	/**
+	 * Entries that are not ASSURED come last, and only as many as there is room for: in a full table the kernel would
+	 * drop others of the same kind for them, without an error.
+	 */
+	#measureRoom(): void {
+		this.#room = tableRoom(this.#sysctl);
 	}
 
-	#refuse(errno: number, step: Refusal["step"], exists: boolean): void {
-		this.result.failed++;
-		this.refusals.push({ record: this.#record.slice(), errno, step, exists });
+	#hasRoom(): boolean {
+		if (this.#isStopped) return false;
+		if (this.#room === undefined || this.#room > this.#count) return true;
+		while (this.#count > 0) this.#flush();
+		this.#measureRoom();
+		this.#isStopped = this.#room === 0;
+		return !this.#isStopped;
 	}
 }

@@ -33,6 +33,8 @@ export interface KitOptions {
 	/** CommitTimeout, seconds. */
 	timeout?: number;
 	peers?: number;
+	/** When this node was put in charge, seconds. Without it every entry that it has is a left-over. */
+	termBegan?: () => number;
 }
 
 export interface NamedRefusal extends Refusal {
@@ -54,6 +56,7 @@ export class FailoverKit {
 
 	private constructor(options: KitOptions, names: NameTable, worker: CommitWorker) {
 		const { native, clock = systemClock, windowTracking = false, timeout, peers = 1 } = options;
+		const termBegan = options.termBegan ?? (() => Number.POSITIVE_INFINITY);
 		this.names = names;
 		this.worker = worker;
 		this.#clock = clock;
@@ -71,6 +74,7 @@ export class FailoverKit {
 			windowTracking,
 			timeout,
 			pump: () => {},
+			termBegan,
 			refused: (kind, refusal) => {
 				const entry =
 					kind === CONNTRACK
@@ -83,18 +87,18 @@ export class FailoverKit {
 			for (const external of this.external[kind]) this.commit.share(kind, external);
 		}
 		this.kernel = new KernelTables(native, systemClock, names);
-		const apply = (kind: Kind, event: string, record: Int32Array): void => {
+		const apply = (kind: Kind, event: string, record: Int32Array, port: number): void => {
 			const cache = kind === CONNTRACK ? conntracks : expectations;
-			if (event === "destroy") cache.destroy(record, 0);
-			else cache.apply(record, event === "new", 0);
+			if (event === "destroy") cache.destroy(record, this.now);
+			else cache.apply(record, event === "new", this.now, port === 0);
 		};
 		this.#listener = new EventListener({
 			native,
 			clock: systemClock,
 			names,
 			handler: {
-				conntrack: (event, record) => apply(CONNTRACK, event, record),
-				expectation: (event, record) => apply(EXPECTATION, event, record),
+				conntrack: (event, record, port) => apply(CONNTRACK, event, record, port),
+				expectation: (event, record, port) => apply(EXPECTATION, event, record, port),
 				batchEnd: () => {},
 				overrun: () => {},
 			},
@@ -142,6 +146,11 @@ export class FailoverKit {
 			const record = expectationToRecord(expectation, this.names);
 			this.external[EXPECTATION][0]!.set(record, ++this.#version, this.now);
 		}
+	}
+
+	/** A packet of this connection passes: what the kernel would tell. */
+	packet(conntrack: Conntrack, isNew = false): void {
+		this.internal.conntracks.apply(conntrackToRecord(conntrack, this.names), isNew, this.now + 1);
 	}
 
 	/** What the internal cache holds. */

@@ -54,6 +54,15 @@ export interface AgainJob {
 	slots: { store: number; slot: number }[];
 }
 
+/** Entries whose reply tuple a left-over of this kernel holds: the left-over goes, the entry comes. */
+export interface EvictJob {
+	type: "evict";
+	job: number;
+	slots: { store: number; slot: number }[];
+	/** What goes, as the kernel has it; whole records, in the order of `slots`. */
+	occupants: Int32Array;
+}
+
 export interface FlushJob {
 	type: "flush";
 	job: number;
@@ -84,6 +93,7 @@ export type ToWorker =
 	| NamesMessage
 	| CommitJob
 	| AgainJob
+	| EvictJob
 	| FlushJob
 	| DeleteJob
 	| CopyJob;
@@ -106,6 +116,17 @@ export interface ScratchState {
 	sockets: number[];
 }
 
+/** Why an entry was left out, where the errno does not say it. */
+export type RefusalCause =
+	/** Another connection has the same original tuple here, and is alive. */
+	| "alive"
+	/** Another connection here has the reply tuple. */
+	| "reply tuple"
+	/** The table is full, and nothing of this value was tried any more. */
+	| "not tried"
+	/** The kernel translated it otherwise than the peer's had; it was deleted again. */
+	| "translated";
+
 /** An entry that the kernel did not take. */
 export interface Refusal {
 	/** The entry as it was sent; its slot may be another's by now. */
@@ -115,6 +136,9 @@ export interface Refusal {
 	step: "create" | "update" | "replace";
 	/** Whether the kernel has an entry with this key all the same. */
 	exists: boolean;
+	cause?: RefusalCause;
+	/** Cause "reply tuple": what the kernel has there, a whole record. */
+	occupant?: Int32Array;
 }
 
 /** An entry that was there before the commit. */
@@ -122,6 +146,8 @@ export interface JoinedEntry {
 	record: Int32Array;
 	/** It was another connection's, and has been deleted and made anew. */
 	isReplaced: boolean;
+	/** What had its reply tuple, and was deleted for it. */
+	evicted?: Int32Array;
 }
 
 export interface CommitResult {
@@ -136,11 +162,29 @@ export interface CommitResult {
 	expired: number;
 	/** Created without their helper, which this kernel refused. */
 	withoutHelper: number;
+	/** Created without the relation to their master, which is not in the kernel. */
+	withoutMaster: number;
+	/** Their origin told no timeout, because hardware forwards them: they got the kernel's own for their state. */
+	offloaded: number;
+	/** Entries of which there is a refusal. */
 	failed: number;
+	/** Of these, what found no room in the table, by value (see value.ts). */
+	full: [number, number, number, number];
 }
 
 export function newCommitResult(): CommitResult {
-	return { created: 0, kept: 0, updated: 0, replaced: 0, expired: 0, withoutHelper: 0, failed: 0 };
+	return {
+		created: 0,
+		kept: 0,
+		updated: 0,
+		replaced: 0,
+		expired: 0,
+		withoutHelper: 0,
+		withoutMaster: 0,
+		offloaded: 0,
+		failed: 0,
+		full: [0, 0, 0, 0],
+	};
 }
 
 export type FromWorker =

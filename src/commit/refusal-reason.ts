@@ -1,7 +1,7 @@
 // Why the kernel did not take an entry: its errno -> a code that scripts can rely on, and what it means here.
 import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
 import { errnoName, errnoText } from "../netlink/error.ts";
-import type { Refusal } from "./messages.ts";
+import type { Refusal, RefusalCause } from "./messages.ts";
 
 export interface Reason {
 	/** Stable: docs/operations.md lists them. An errno that has no meaning of its own here is its name. */
@@ -42,7 +42,19 @@ const EXPECTATION_MEANINGS: Readonly<Record<number, Meaning>> = {
 	[ENOMEM]: ["table-full"],
 };
 
-export function reasonOf(kind: Kind, { errno, step }: Refusal): Reason {
+/** What the committer has found out, which an errno cannot say. */
+const CAUSES: Readonly<Record<RefusalCause, readonly [code: string, text: string]>> = {
+	alive: ["tuple-alive", "another connection with its original tuple is alive here"],
+	"reply tuple": ["reply-clash", "its reply tuple belongs to another connection"],
+	"not tried": ["not-tried", "the table is full: nothing of its value was tried any more"],
+	translated: ["translated-otherwise", "the kernel gave it another address or port, so it was deleted again"],
+};
+
+export function reasonOf(kind: Kind, { errno, step, cause: known }: Refusal): Reason {
+	if (known) {
+		const [code, text] = CAUSES[known];
+		return { code, text: `commit-${step}: ${text}`, isPolicy: false };
+	}
 	const meanings = kind === CONNTRACK ? CONNTRACK_MEANINGS : EXPECTATION_MEANINGS;
 	// what is gone when it is to be changed has no master to miss
 	const isMeant = kind !== CONNTRACK || step !== "update" || errno === ENOMEM;

@@ -34,6 +34,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 			hasExpectations: true,
 			clock: systemClock,
 			windowTracking: false,
+			termBegan: () => Number.POSITIVE_INFINITY,
 			timeout: undefined,
 		});
 	/** Sockets of the process, and its network namespaces. */
@@ -99,8 +100,10 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(kit.kernel.create(CONTROL), "ok");
 		assert.equal(kit.kernel.expect(HOLE), "ok");
 		const other: Conntrack = { ...UDP, orig: { ...UDP.orig, src: "192.0.2.77" } };
-		assert.equal(kit.kernel.create({ ...other, reply: { ...UDP.reply, dst: "203.0.113.77" } }), "ok");
+		const occupant = { ...other, reply: { ...UDP.reply, dst: "203.0.113.77" } };
+		assert.equal(kit.kernel.create(occupant), "ok");
 		await kit.settle();
+		kit.packet(occupant);
 		kit.tell([
 			{ ...TCP, mark: 3 },
 			{ ...CONTROL, tcp: { ...TCP.tcp, state: "FIN_WAIT" } },

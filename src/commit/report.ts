@@ -101,6 +101,16 @@ const LINES: readonly [count: (half: HalfReport) => number, done: string, would:
 		"had to go without their helper, which this kernel does not have",
 		"would have to go without their helper, which this kernel does not have",
 	],
+	[
+		({ counts }) => counts.withoutMaster,
+		"had to go without the relation to their master, which is not in the kernel",
+		"would have to go without the relation to their master, which would not be there",
+	],
+	[
+		({ counts }) => counts.offloaded,
+		"were offloaded: they got this kernel's own timeout for their state",
+		"are offloaded, and would get this kernel's own timeout for their state",
+	],
 	[({ counts }) => counts.expired, "were over and have not been committed", "are over"],
 	[refusedByPolicy, "are refused by the policy", "are refused by the policy"],
 ];

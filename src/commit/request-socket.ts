@@ -37,13 +37,14 @@ export class RequestSocket {
 
 	/**
 	 * Sends the batch that the writer holds and empties it. Calls `failed` for each request that was refused, with
-	 * its index in the batch and errno, and `answered` for every other message that came back.
+	 * its index in the batch and errno, and `answered` for every other message that came back, with the index of its
+	 * request.
 	 *
 	 * @throws NetlinkError when the batch could not be sent at all
 	 */
 	exchange(
 		failed: (index: number, errno: number) => void,
-		answered: (start: number, end: number) => void = () => {},
+		answered: (start: number, end: number, index: number) => void = () => {},
 	): void {
 		if (this.writer.at === 0) return;
 		const base = this.#base;
@@ -60,7 +61,7 @@ export class RequestSocket {
 				eachMessage(this.wire, i * STRIDE, i * STRIDE + this.#lengths[i]!, (start, end) => {
 					const index = (messageSequence(this.wire, start) - base) >>> 0;
 					if (index >= SEQUENCES) return;
-					if (messageType(this.wire, start) !== NLMSG_ERROR) answered(start, end);
+					if (messageType(this.wire, start) !== NLMSG_ERROR) answered(start, end, index);
 					else if (messageError(this.wire, start) !== 0) failed(index, -messageError(this.wire, start));
 				});
 			}

@@ -6,9 +6,11 @@
 import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import { ExpectationLayout } from "../cache/expectation-layout.ts";
 import {
+	ALIVE_HERE,
 	GENERATION,
 	HEADER_WORDS,
 	HIDDEN,
+	LATER_HERE,
 	LIVE,
 	META,
 	STATE_MASK,
@@ -18,11 +20,14 @@ import {
 } from "../cache/record-layout.ts";
 import { Slab } from "../cache/slab.ts";
 import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
+import type { LocalView } from "./join.ts";
 
 export class StoreReader {
 	readonly kind: Kind;
 	/** Seconds at which the entry last read was last written. */
 	updated = 0;
+	/** What this node's entry with the same key, if there is one, is to the entry last read. */
+	localView: LocalView = "left over";
 	readonly #slabs: Slab[];
 	readonly #layout: ConntrackLayout | ExpectationLayout;
 
@@ -49,7 +54,10 @@ export class StoreReader {
 		for (;;) {
 			const before = Atomics.load(words, at + GENERATION);
 			if ((before & 1) !== 0) continue;
-			const isLive = (words[at + META]! & (STATE_MASK | SUPERSEDED | HIDDEN | VERDICT_MASK)) === LIVE;
+			const meta = words[at + META]!;
+			const isLive = (meta & (STATE_MASK | SUPERSEDED | HIDDEN | VERDICT_MASK)) === LIVE;
+			this.localView =
+				(meta & LATER_HERE) !== 0 ? "later" : (meta & ALIVE_HERE) !== 0 ? "alive" : "left over";
 			this.updated = words[at + UPDATED]!;
 			if (isLive) this.#layout.unpack(words, at + HEADER_WORDS, record);
 			// adds nothing, but keeps the copying before it from being done after it (arm64)

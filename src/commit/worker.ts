@@ -3,6 +3,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
+import { CONNTRACK_WORDS } from "../conntrack/record.ts";
 import { Filter } from "../filter/filter.ts";
 import { loadNative } from "../system/native.ts";
 import { ConntrackCommitter } from "./conntrack-committer.ts";
@@ -12,6 +13,7 @@ import {
 	type AgainJob,
 	type CommitJob,
 	type CommitResult,
+	type EvictJob,
 	type FromWorker,
 	newCommitResult,
 	type ScratchOptions,
@@ -88,6 +90,7 @@ function commit(job: CommitJob): CommitResult {
 			}
 			if (isConntrack) conntracks.add(stores[store]!, slot);
 			else expectations.add(stores[store]!, slot);
+			if (conntracks.joined.length + conntracks.refusals.length >= REPORT) report(job.job);
 		}
 	});
 	const committer = isConntrack ? conntracks : expectations;
@@ -97,10 +100,18 @@ function commit(job: CommitJob): CommitResult {
 
 /** Entries that changed behind the cursor; they exist now, so most of them are updates. */
 function again(job: AgainJob): CommitResult {
-	conntracks.result = newCommitResult();
-	conntracks.reportsKept = true;
+	conntracks.beginAgain();
 	for (const { store, slot } of job.slots) conntracks.add(stores[store]!, slot);
 	conntracks.finish();
+	return conntracks.result;
+}
+
+function evict(job: EvictJob): CommitResult {
+	conntracks.beginAgain();
+	job.slots.forEach(({ store, slot }, i) => {
+		const occupant = job.occupants.subarray(i * CONNTRACK_WORDS, (i + 1) * CONNTRACK_WORDS);
+		conntracks.evict(stores[store]!, slot, occupant);
+	});
 	return conntracks.result;
 }
 
@@ -110,6 +121,8 @@ function run(message: ToWorker): CommitResult {
 			return commit(message);
 		case "again":
 			return again(message);
+		case "evict":
+			return evict(message);
 		case "flush":
 			if (message.kind === CONNTRACK) flusher.conntracks(new Filter(message.policy, message.own));
 			else flusher.expectations();

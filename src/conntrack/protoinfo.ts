@@ -18,6 +18,10 @@ export const TCP_STATES: readonly string[] = [
 	"SYN_SENT2",
 ];
 
+export const TCP_ESTABLISHED = 3;
+export const TCP_TIME_WAIT = 7;
+export const TCP_CLOSE = 8;
+
 export const SCTP_STATES: readonly string[] = [
 	"NONE",
 	"CLOSED",

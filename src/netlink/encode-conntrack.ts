@@ -73,6 +73,8 @@ export interface CreateOptions {
 	windowTracking: boolean;
 	/** Leave the helper out: the kernel refuses the whole entry when it does not know it. */
 	withoutHelper?: boolean;
+	/** Leave the master out: the kernel refuses an entry whose master it does not have. */
+	withoutMaster?: boolean;
 }
 
 export class ConntrackEncoder {
@@ -108,7 +110,7 @@ export class ConntrackEncoder {
 			writer.end(help);
 		}
 		this.#nat(record);
-		if (has & H_MASTER) {
+		if (has & H_MASTER && !options.withoutMaster) {
 			encodeTuple(
 				writer,
 				C.CTA_TUPLE_MASTER,
@@ -158,6 +160,24 @@ export class ConntrackEncoder {
 	get(record: ConntrackRecord, sequence: number): void {
 		const request = this.#begin(C.IPCTNL_MSG_CT_GET, C.NLM_F_REQUEST, sequence, record);
 		this.#original(record);
+		this.#zone(record);
+		endRequest(this.writer, request);
+	}
+
+	/** A request for the entry to which packets with the record's reply tuple belong, in whichever direction. */
+	getByReply(record: ConntrackRecord, sequence: number): void {
+		const request = this.#begin(C.IPCTNL_MSG_CT_GET, C.NLM_F_REQUEST, sequence, record);
+		const zones = record[ZONES]!;
+		encodeTuple(
+			this.writer,
+			C.CTA_TUPLE_REPLY,
+			record,
+			REPLY_SRC,
+			REPLY_DST,
+			record[PROTOCOLS]!,
+			record[REPLY_PORTS]!,
+			zoneOfOneDirection(zones >>> 16, zones & 0xffff),
+		);
 		this.#zone(record);
 		endRequest(this.writer, request);
 	}

@@ -127,6 +127,33 @@ test("every takeover has a higher term than any before it", () => {
 	assert.equal(a.ftfw.contacts.state.term, 3);
 });
 
+test("the term begins when a node comes into charge that was not, and is for ever while nobody says that it was not", () => {
+	const sim = new Simulation(5, 2);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	const began = ({ ftfw }: SimulatedNode): number => ftfw.contacts.termBegan;
+	sim.run(1000);
+	a.ftfw.contacts.becomePrimary(sim.now);
+	assert.equal(began(a), -1);
+	sim.run(100);
+	// the other one was heard to be primary, though no hook has told b that it is backup
+	b.ftfw.contacts.becomePrimary(sim.now);
+	const first = sim.now;
+	assert.equal(began(b), first);
+	a.ftfw.contacts.becomeBackup(sim.now);
+	sim.run(100);
+	b.ftfw.contacts.becomePrimary(sim.now);
+	assert.equal(began(b), first, "a hook that runs twice changes nothing");
+	a.ftfw.contacts.becomePrimary(sim.now);
+	assert.equal(began(a), sim.now);
+	// a hook that says backup first, as keepalived does when it starts
+	const other = new Simulation(5, 2);
+	const [c] = other.nodes as [SimulatedNode];
+	other.run(100);
+	c.ftfw.contacts.becomeBackup(other.now);
+	c.ftfw.contacts.becomePrimary(other.now);
+	assert.equal(began(c), other.now);
+});
+
 test("the highest term of all leaves a node that can still be understood", () => {
 	const sim = new Simulation(6, 2);
 	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];

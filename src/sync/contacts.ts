@@ -87,6 +87,12 @@ export class Contacts {
 	#helloAt = Number.NEGATIVE_INFINITY;
 	#helloFrom = 0;
 	#twinsToldAt = Number.NEGATIVE_INFINITY;
+	/**
+	 * When I was last put in charge, while I was not: what my kernel has seen packets of since then is of this term.
+	 * Below zero while nobody has told me that I am backup, and no peer that it is primary: for ever, for all I know.
+	 */
+	termBegan = -1;
+	#hasBeenBackup = false;
 	#startedAt: number | undefined;
 	#conflictSince: number | undefined;
 	isHelloWanted = false;
@@ -189,14 +195,24 @@ export class Contacts {
 	becomePrimary(now: number): void {
 		const highest = Math.max(0, ...this.peers.map((peer) => peer.state.term));
 		if (!this.state.isPrimary || highest >= this.state.term) {
+			this.termBegan = this.termFrom(now);
+			this.#hasBeenBackup = false;
 			this.state.term = Math.min(TERM_MAX, Math.max(this.state.term, highest) + 1);
 		}
 		this.state.isPrimary = true;
 		this.sendHello(now);
 	}
 
+	/** When my term began or, if I am not in charge, would have begun were I put in charge now; see `termBegan`. */
+	termFrom(now: number): number {
+		const { isPrimary, term } = this.state;
+		if (isPrimary && this.peers.every((peer) => peer.state.term < term)) return this.termBegan;
+		return this.#hasBeenBackup || this.peers.some((peer) => peer.state.isPrimary) ? now : this.termBegan;
+	}
+
 	/** Another node is in charge. */
 	becomeBackup(now: number): void {
+		this.#hasBeenBackup = true;
 		if (!this.state.isPrimary) return;
 		this.state.isPrimary = false;
 		this.sendHello(now);

@@ -124,6 +124,7 @@ export class Daemon {
 			// the modelled commit takes no time, so nothing ends in the midst of it
 			ended: () => {},
 			announced: () => {},
+			seen: () => {},
 			changed: () => this.#ticker.pump(),
 			overrun: () => this.#overrun(),
 		});
