@@ -152,6 +152,7 @@ class Session(threading.Thread):
         self.conn = None
         self.opened = None              # since when the connection stands
         self.announced = 0.0            # when the last PORT was answered
+        self.announcement = b""         # and with what
         self.count, self.lines = 0, 0   # lines of this connection, and of all
         # after "verify": lines and transfers that are still to be seen
         self.wanted = None
@@ -234,9 +235,11 @@ class Session(threading.Thread):
     def announce(self, port):
         if self.family == socket.AF_INET6 or self.chance.random() < 0.2:
             number = 2 if self.family == socket.AF_INET6 else 1
-            self.command("EPRT |%d|%s|%d|" % (number, self.source, port), r"200 EPRT \|%d\|[0-9a-f.:]+\|\d+\|" % number)
+            text = "EPRT |%d|%s|%d|" % (number, self.source, port)
+            self.announcement = self.command(text, r"200 EPRT \|%d\|[0-9a-f.:]+\|\d+\|" % number)
         else:
-            self.command("PORT %s,%d,%d" % (self.source.replace(".", ","), port >> 8, port & 255), r"200 PORT [0-9,]+")
+            text = "PORT %s,%d,%d" % (self.source.replace(".", ","), port >> 8, port & 255)
+            self.announcement = self.command(text, r"200 PORT [0-9,]+")
         self.announced = time.monotonic()
         self.said("lines")
 
@@ -306,7 +309,9 @@ class Client:
         """No data connection: to be expected of one that was under way in a failover, and of no other one."""
         kind = "data" if self.moment < session.announced + DATA_PATIENCE + 2 and session.announced < self.healed + 1 else "nodata"
         self.counts[kind] += 1
-        say("%s: %s from %s, line %d" % (kind, session.name, session.source, session.count))
+        say("%s: %s from %s, line %d, announced %d ms after the end of the firewall, %d ms after it was replaced: %s" % (
+            kind, session.name, session.source, session.count, (session.announced - self.moment) * 1000,
+            (session.announced - self.healed) * 1000, session.announcement))
 
     def do_moment(self, milliseconds=None):
         ago = 0.0 if milliseconds is None else time.time() - int(milliseconds) / 1000
