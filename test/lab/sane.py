@@ -6,6 +6,7 @@ usage: sane.py serve
   open                  SANE_NET_INIT, SANE_NET_OPEN
   start                 SANE_NET_START: the reply names the port of the image
   image                 fetches it there and checks it
+  begin rest            the same in two steps: the first half; what is left of it
   parameters            another request on the control connection
   hold:FILE             wait until FILE exists
 
@@ -21,7 +22,8 @@ from steps import PATIENCE, listen, read_exactly, say
 
 INIT, OPEN, GET_PARAMETERS, START = 0, 2, 6, 7
 PORT = 6566
-BYTES = 65536
+BYTES, RECORD = 65536, 32768
+MORE = b"+"                 # not in the protocol: says that a record has been read, so that a failover finds it half way
 NO_MORE = 0xFFFFFFFF        # in the place of a record's length
 LITTLE_ENDIAN = 0x1234
 
@@ -45,7 +47,10 @@ def read_string(sock):
 def serve():
     def image(listener):
         conn = listener.accept()[0]
-        conn.sendall(number(BYTES) + words(0, BYTES // WORD) + number(NO_MORE))
+        for first in range(0, BYTES // WORD, RECORD // WORD):
+            conn.sendall(number(RECORD) + words(first, RECORD // WORD))
+            read_exactly(conn, len(MORE))
+        conn.sendall(number(NO_MORE))
         conn.close()
 
     def session(conn):
@@ -103,17 +108,23 @@ class Client(steps.Client):
         read_string(self.conn)
         return "port=%d" % self.port
 
-    def step_image(self):
-        with socket.create_connection((self.host, self.port), timeout=PATIENCE) as conn:
-            checker = Checker()
-            while True:
-                size = read_number(conn)
-                if size == NO_MORE:
-                    break
-                checker.feed(read_exactly(conn, size))
-        if checker.checked != BYTES:
-            raise ValueError("%d of %d bytes" % (checker.checked, BYTES))
+    def step_begin(self):
+        self.image, self.checker = socket.create_connection((self.host, self.port), timeout=PATIENCE), Checker()
+        self.checker.feed(read_exactly(self.image, read_number(self.image)))
+        self.image.sendall(MORE)
+
+    def step_rest(self):
+        while self.checker.checked < BYTES:
+            self.checker.feed(read_exactly(self.image, read_number(self.image)))
+            self.image.sendall(MORE)
+        if read_number(self.image) != NO_MORE:
+            raise ValueError("more than an image")
+        self.image.close()
         return "bytes=%d" % BYTES
+
+    def step_image(self):
+        self.step_begin()
+        return self.step_rest()
 
 
 if __name__ == "__main__":
