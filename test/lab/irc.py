@@ -5,6 +5,8 @@ usage: irc.py serve
 
   login                 NICK, USER
   send chat             offers a file or a chat (DCC SEND, DCC CHAT): a port is announced, nobody has dialled it yet
+  send:PORT             the same with this port
+  taken:PORT            offers it on another control connection before; nobody listens there any more
   dial                  has the peer dial it; what comes is checked
   ping                  an answer on the control connection
   hold:FILE             wait until FILE exists
@@ -89,15 +91,21 @@ class Client(steps.Client):
     def step_ping(self):
         self.say("PING :lab", b"PONG")
 
-    def offer(self, kind, what, length):
-        self.listener, self.kind = listen(socket.AF_INET, self.address), kind
+    def offer(self, kind, what, length, port=0):
+        self.listener, self.kind = listen(socket.AF_INET, self.address, port), kind
         port = self.listener.getsockname()[1]
         number = int.from_bytes(socket.inet_aton(self.address), "big")
         self.say("PRIVMSG peer :\x01DCC %s %s %d %d%s\x01" % (kind, what, number, port, length), b":seen")
         return "port=%d" % port
 
-    def step_send(self):
-        return self.offer("SEND", "file.bin", " %d" % BYTES)
+    def step_send(self, port="0"):
+        return self.offer("SEND", "file.bin", " %d" % BYTES, int(port))
+
+    def step_taken(self, port):
+        self.other = Client(self.conn.getpeername()[0])
+        self.other.step_login()
+        self.other.step_send(port)
+        self.other.listener.close()
 
     def step_chat(self):
         return self.offer("CHAT", "chat", "")
