@@ -19,6 +19,7 @@ import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
 import { EventRouter } from "./event-router.ts";
+import { besideIn, ExpectationChecks } from "./expectation-checks.ts";
 import { ExpectationMasters } from "./expectation-masters.ts";
 import { ExpectationWatch } from "./expectation-watch.ts";
 import { ExpectationFilter } from "./filter/expectation-filter.ts";
@@ -29,6 +30,7 @@ import { KernelDump } from "./netlink/kernel-dump.ts";
 import { MasterWatch } from "./netlink/master-watch.ts";
 import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { Operations } from "./operations.ts";
+import { ExpectationPolicy } from "./policy/expectation-policy.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import {
 	kernelWarnings,
@@ -101,8 +103,29 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const hasExpectations = sync.expectationSync !== false;
 		const helpers = sync.expectationSync === false ? [] : sync.expectationSync;
 		const expectationMasters = new ExpectationMasters(internal, clock);
-		const expectationFilter = new ExpectationFilter(filter, names, helpers, (expectation) =>
-			expectationMasters.find(expectation),
+		const ownMaster = (expectation: Int32Array) => expectationMasters.find(expectation);
+		const checks = new ExpectationChecks({
+			policy: new ExpectationPolicy({
+				names,
+				settings: sync.expectationPolicy,
+				replicated: helpers,
+				isOwnAddress: (record, at, family) => addresses.has(record, at, family),
+			}),
+			names,
+			log,
+			internal: internal[EXPECTATION],
+			ownMaster,
+			conntracksBeside: besideIn((): (readonly [ExternalCache, ExternalCache])[] => [
+				...ftfw.peers.map(({ external }) => external),
+				...(ftfw.returned.caches ? [ftfw.returned.caches] : []),
+			]),
+		});
+		const expectationFilter = new ExpectationFilter(
+			filter,
+			names,
+			helpers,
+			ownMaster,
+			(expectation, master) => checks.mayExport(expectation, master),
 		);
 		const passes = (kind: Kind, record: Int32Array): boolean =>
 			kind === CONNTRACK ? filter.passes(record) : expectationFilter.passes(record);
@@ -143,6 +166,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 					"repair",
 					`what is held of node ${formatNode(peer.node)} differs: comparing entry by entry`,
 				),
+			expectations: checks,
 			differs: (peer, difference) => verification.differs(peer, difference),
 			rejected: (reason) => log.limited(reason, `dropped a datagram ${REJECTS[reason]}`),
 		});
@@ -180,9 +204,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			termBegan: () => Math.floor(ftfw.contacts.termFrom(clock.now()) / 1000),
 		};
 		const operations = new Operations({
-			rehearsal: new Rehearsal({ ...committing, native, names, hasExpectations }),
+			rehearsal: new Rehearsal({
+				...committing,
+				policy: () => checks.forCommit(true),
+				native,
+				names,
+				hasExpectations,
+			}),
 			commit: new Commit({
 				...committing,
+				policy: () => checks.forCommit(),
 				worker,
 				pump: () => ticker.pump(),
 				refused: (kind, refusal) => operations.failover.refused(kind, refusal),

@@ -145,7 +145,9 @@ export class Failover {
 		const reason = reasonOf(kind, refusal);
 		this.#tally.add(reason);
 		if (this.#logged++ >= REFUSALS_LOGGED) return;
-		log.error(`${reason.text}: ${formatEntry(kind, refusal.record, names)}`);
+		const text = `${reason.text}: ${formatEntry(kind, refusal.record, names)}`;
+		if (reason.isPolicy) log.notice(text);
+		else log.error(text);
 	}
 
 	/** What came of it, or why it was not done at all. */

@@ -76,6 +76,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	purge: { values: EVERYTHING, node: EVERYTHING },
 	verification: { values: EVERYTHING, node: EVERYTHING },
 	"keys-in-use": { values: EVERYTHING, node: EVERYTHING },
+	"expectation-checks": { values: EVERYTHING, node: EVERYTHING },
 	"event-router": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-masters": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },

@@ -44,6 +44,8 @@ export class ExternalCache {
 	 * the entries reads it now.
 	 */
 	leaving: (slot: number, isReplaced: boolean) => void = () => {};
+	/** What a new state of an entry is kept back for until somebody has judged it; 0 is nothing. */
+	provisional = 0;
 	/** Entries that were refused or are kept back, by reason. */
 	readonly refusals = new Int32Array(REASONS);
 	/** Entries that were not taken, by a hash of their key. Bounded: REFUSED_MAX. */
@@ -113,8 +115,11 @@ export class ExternalCache {
 			this.leaving(slot, true);
 			this.#unconfirm(slot);
 		}
-		if (slot < 0) slot = store.insert(record, now);
-		else store.replace(slot, record, now);
+		if (slot < 0) slot = this.#insert(record, now);
+		else {
+			if (this.provisional !== 0) this.keepBack(slot, this.provisional);
+			store.replace(slot, record, now);
+		}
 		if (isLive) counters.updated++;
 		else counters.created++;
 		this.#confirm(slot, version);
@@ -244,6 +249,11 @@ export class ExternalCache {
 			if (store.isLive(slot) && this.isConfirmed(slot)) digest.toggle(store.version(slot));
 		}
 		for (const { version } of this.#refused.values()) digest.toggle(version);
+	}
+
+	#insert(record: Int32Array, now: number): number {
+		if (this.provisional !== 0) this.refusals[this.provisional]!++;
+		return this.store.insert(record, now, this.provisional);
 	}
 
 	#confirm(slot: number, version: number): void {

@@ -63,8 +63,8 @@ export class RecordStore {
 		return slot < 0 && this.#old ? this.#probe(this.#old, hash, record) : slot;
 	}
 
-	/** Puts a record whose key is not there yet into a new slot: live, version 0. */
-	insert(record: Int32Array, now: number): number {
+	/** Puts a record whose key is not there yet into a new slot: live, version 0, with this verdict. */
+	insert(record: Int32Array, now: number, verdict = 0): number {
 		if (this.#old) this.#move();
 		else if (this.count >= this.#table.length * LOAD_MAX) this.#grow();
 		const slot = this.slab.allocate();
@@ -73,7 +73,7 @@ export class RecordStore {
 		const hash = this.layout.hash(record, this.#seed);
 		beginWrite(words, at);
 		words[at + HASH] = hash;
-		words[at + META] = LIVE;
+		words[at + META] = LIVE | (verdict << VERDICT_SHIFT);
 		words[at + VERSION_LOW] = 0;
 		words[at + VERSION_HIGH] = 0;
 		words[at + CREATED] = now;

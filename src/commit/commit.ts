@@ -45,6 +45,8 @@ export interface CommitOptions {
 	 * left-over. -1: it has been in charge for as long as it can tell.
 	 */
 	termBegan: () => number;
+	/** A judge of expectations for one commit; absent: all may into the kernel. */
+	policy?: () => (expectation: Int32Array, store: RecordStore) => number;
 }
 
 /** What one half of a commit came to, and the seconds that it took. */

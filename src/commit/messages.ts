@@ -139,6 +139,8 @@ export interface Refusal {
 	cause?: RefusalCause;
 	/** Cause "reply tuple": what the kernel has there, a whole record. */
 	occupant?: Int32Array;
+	/** Of an expectation that was not sent: the rule that it breaks, as in X07. */
+	rule?: number;
 }
 
 /** An entry that was there before the commit. */

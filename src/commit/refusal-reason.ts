@@ -50,7 +50,11 @@ const CAUSES: Readonly<Record<RefusalCause, readonly [code: string, text: string
 	translated: ["translated-otherwise", "the kernel gave it another address or port, so it was deleted again"],
 };
 
-export function reasonOf(kind: Kind, { errno, step, cause: known }: Refusal): Reason {
+export function reasonOf(kind: Kind, { errno, step, rule, cause: known }: Refusal): Reason {
+	if (rule !== undefined) {
+		const code = `X${String(rule).padStart(2, "0")}`;
+		return { code: `policy:${code}`, text: `policy ${code}`, isPolicy: true };
+	}
 	if (known) {
 		const [code, text] = CAUSES[known];
 		return { code, text: `commit-${step}: ${text}`, isPolicy: false };

@@ -5,25 +5,14 @@ import type { ExternalCache } from "../cache/external-cache.ts";
 import { AWAITS_MASTER } from "../cache/record-layout.ts";
 import {
 	EXP_CLASS,
-	EXP_MASTER_DST,
-	EXP_MASTER_PORTS,
-	EXP_MASTER_PROTOCOLS,
-	EXP_MASTER_SRC,
 	EXP_ZONE,
 	type ExpectationRecord,
 	newExpectationRecord,
 } from "../conntrack/expectation-record.ts";
 import { hashConntrack } from "../conntrack/key.ts";
 import { CONNTRACK, EXPECTATION } from "../conntrack/kind.ts";
-import {
-	type ConntrackRecord,
-	newConntrackRecord,
-	ORIG_DST,
-	ORIG_PORTS,
-	ORIG_SRC,
-	PROTOCOLS,
-	ZONES,
-} from "../conntrack/record.ts";
+import { writeMasterKey } from "../conntrack/master.ts";
+import { type ConntrackRecord, newConntrackRecord, ZONES } from "../conntrack/record.ts";
 import { ACCEPTED } from "../policy/codes.ts";
 import type { Standing } from "../policy/standing.ts";
 import { Tally } from "../policy/tally.ts";
@@ -67,6 +56,8 @@ export class ExpectationGate {
 	constructor(external: readonly [ExternalCache, ExternalCache], judge: ExpectationJudge) {
 		this.#external = external;
 		this.#judge = judge;
+		// a commit that is under way must not see it before it is judged
+		external[EXPECTATION].provisional = AWAITS_MASTER;
 		external[EXPECTATION].leaving = (slot, isReplaced) => this.#leave(slot, isReplaced);
 		external[CONNTRACK].leaving = (slot, isReplaced) => {
 			// a master that is replaced is told of by whoever replaces it
@@ -81,7 +72,7 @@ export class ExpectationGate {
 	taken(slot: number, now: number): void {
 		const { store } = this.#external[EXPECTATION];
 		store.read(slot, this.#expectation);
-		const key = this.#keyOfMaster(this.#expectation);
+		const key = masterKey(this.#expectation, this.#master);
 		let slots = this.#slots.get(key);
 		if (!slots) {
 			slots = new Set();
@@ -122,7 +113,7 @@ export class ExpectationGate {
 	#again(slot: number, now: number): void {
 		const external = this.#external[EXPECTATION];
 		external.store.read(slot, this.#expectation);
-		const key = this.#keyOfMaster(this.#expectation);
+		const key = masterKey(this.#expectation, this.#master);
 		const before = external.store.verdict(slot);
 		if (before === ACCEPTED) this.#tally.remove(key, this.#expectation[EXP_CLASS]!);
 		this.#settle(slot, key, before !== ACCEPTED, false, now);
@@ -134,7 +125,11 @@ export class ExpectationGate {
 		const record = this.#expectation;
 		const before = external.store.verdict(slot);
 		const standing = this.#tally.standing(key, record[EXP_CLASS]!, isNew, now);
-		const verdict = this.#judge.judge(record, this.#findMaster(record), standing);
+		const verdict = this.#judge.judge(
+			record,
+			findMaster(this.#external[CONNTRACK], record, this.#master, true),
+			standing,
+		);
 		if (isTaken ? isNew || verdict !== ACCEPTED : verdict !== before) this.#judge.judged(record, verdict);
 		if (before !== ACCEPTED && before !== AWAITS_MASTER) this.#kept--;
 		external.keepBack(slot, verdict);
@@ -159,7 +154,7 @@ export class ExpectationGate {
 	#leave(slot: number, isReplaced: boolean): void {
 		const external = this.#external[EXPECTATION];
 		external.store.read(slot, this.#expectation);
-		const key = this.#keyOfMaster(this.#expectation);
+		const key = masterKey(this.#expectation, this.#master);
 		const verdict = external.store.verdict(slot);
 		this.#replaced = isReplaced && verdict === ACCEPTED ? slot : -1;
 		if (verdict === ACCEPTED) this.#tally.remove(key, this.#expectation[EXP_CLASS]!);
@@ -171,37 +166,36 @@ export class ExpectationGate {
 		if (slots?.size === 0) this.#slots.delete(key);
 		else if (verdict === ACCEPTED && !isReplaced) this.#freed.add(key);
 	}
-
-	/** What the peer has told, in its present epoch, of the master. The record is reused. */
-	#findMaster(expectation: ExpectationRecord): ConntrackRecord | undefined {
-		const external = this.#external[CONNTRACK];
-		const master = this.#master;
-		const zone = expectation[EXP_ZONE]!;
-		writeKey(master, expectation);
-		// in both directions, or in the original one only
-		for (const zones of zone === 0 ? [0] : [zone | (zone << 16), zone]) {
-			master[ZONES] = zones;
-			const slot = external.store.find(master);
-			if (slot < 0 || !external.store.isLive(slot) || !external.isCurrent(slot)) continue;
-			external.store.read(slot, master);
-			return master;
-		}
-		return undefined;
-	}
-
-	#keyOfMaster(expectation: ExpectationRecord): number {
-		writeKey(this.#master, expectation);
-		return keyOf(this.#master);
-	}
 }
 
-function writeKey(master: ConntrackRecord, expectation: ExpectationRecord): void {
-	master[PROTOCOLS] = expectation[EXP_MASTER_PROTOCOLS]!;
-	master[ORIG_PORTS] = expectation[EXP_MASTER_PORTS]!;
-	for (let i = 0; i < 4; i++) {
-		master[ORIG_SRC + i] = expectation[EXP_MASTER_SRC + i]!;
-		master[ORIG_DST + i] = expectation[EXP_MASTER_DST + i]!;
+/**
+ * What a node has told of the expectation's master, written into `master`.
+ *
+ * @param isCurrent only what it has told in its present epoch counts
+ */
+export function findMaster(
+	external: ExternalCache,
+	expectation: ExpectationRecord,
+	master: ConntrackRecord,
+	isCurrent: boolean,
+): ConntrackRecord | undefined {
+	const { store } = external;
+	const zone = expectation[EXP_ZONE]!;
+	// in both directions, or in the original one only
+	for (const zones of zone === 0 ? [0] : [zone | (zone << 16), zone]) {
+		writeMasterKey(master, expectation, zones);
+		const slot = store.find(master);
+		if (slot < 0 || !store.isLive(slot) || (isCurrent && !external.isCurrent(slot))) continue;
+		store.read(slot, master);
+		return master;
 	}
+	return undefined;
+}
+
+/** A number for the expectation's master, whose key is written into `master`. */
+export function masterKey(expectation: ExpectationRecord, master: ConntrackRecord): number {
+	writeMasterKey(master, expectation, 0);
+	return keyOf(master);
 }
 
 /** A number for a master: of its original tuple without zones, which an expectation does not tell fully. */
