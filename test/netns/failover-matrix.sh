@@ -8,6 +8,7 @@
 #   --link LINK         of the daemons: multicast (default), udp, multicast6, udp6
 #   --loss PERCENT      that share of what arrives on the dedicated link is lost, both ways, once the two have met
 #   --rules nft         the helpers are attached by nftables' objects, not by the CT target
+#   --options LINE      into Options { }, as "TCPWindowTracking On"
 #   --only DAEMON       ctsync or conntrackd
 #   --no-controls
 #
@@ -24,10 +25,10 @@ NETNS_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() { sed -n '/^# usage/,/^# A cell/{/^# A cell/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 
-link=multicast loss=0 only= controls=yes
+link=multicast loss=0 options= only= controls=yes
 while [ $# -gt 0 ]; do
 	case $1 in
-	--link | --loss | --only | --rules)
+	--link | --loss | --options | --only | --rules)
 		[ $# -gt 1 ] || usage
 		case $1 in --rules) LAB_RULES=$2 ;; *) declare "${1#--}=$2" ;; esac
 		shift ;;
@@ -50,7 +51,7 @@ ctsync_daemon=$LAB_DAEMON ctsync_client=$LAB_CLIENT
 
 use() {
 	lab_defaults
-	LAB_LINK=$link
+	LAB_LINK=$link LAB_OPTIONS_EXTRA=$options
 	if [ "$1" = conntrackd ]; then LAB_DAEMON='conntrackd -C' LAB_CLIENT='conntrackd -C'; else
 		LAB_DAEMON=$ctsync_daemon LAB_CLIENT=$ctsync_client
 	fi
