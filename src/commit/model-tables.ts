@@ -11,6 +11,7 @@ import {
 	EXP_ZONE,
 	type ExpectationRecord,
 } from "../conntrack/expectation-record.ts";
+import { isIcmp } from "../conntrack/protocol.ts";
 import {
 	type ConntrackRecord,
 	H_HELPER,
@@ -37,6 +38,7 @@ import {
 	ZONES,
 } from "../conntrack/record.ts";
 import * as S from "../conntrack/status.ts";
+import { destinationPort, icmpId, invertPorts, sourcePort } from "../conntrack/tuple.ts";
 
 const ENOENT = 2;
 const ENOMEM = 12;
@@ -188,10 +190,16 @@ function translation(record: ConntrackRecord): { isSource: boolean; isDestinatio
 		for (let i = 0; i < 4; i++) if (record[a + i] !== record[b + i]) return true;
 		return false;
 	};
-	const original = record[ORIG_PORTS]!;
+	const protocol = (record[PROTOCOLS]! >>> 8) & 0xff;
+	const plain = invertPorts(protocol, record[ORIG_PORTS]!);
 	const reply = record[REPLY_PORTS]!;
+	// an ICMP id stands in for the source port, and stands in both directions
+	const isOfIcmp = isIcmp(protocol);
+	const sourceMoved = isOfIcmp
+		? icmpId(plain) !== icmpId(reply)
+		: destinationPort(plain) !== destinationPort(reply);
 	return {
-		isSource: moved(REPLY_DST, ORIG_SRC) || reply >>> 16 !== (original & 0xffff),
-		isDestination: moved(REPLY_SRC, ORIG_DST) || (reply & 0xffff) !== original >>> 16,
+		isSource: sourceMoved || moved(REPLY_DST, ORIG_SRC),
+		isDestination: (!isOfIcmp && sourcePort(plain) !== sourcePort(reply)) || moved(REPLY_SRC, ORIG_DST),
 	};
 }
