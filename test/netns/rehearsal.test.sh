@@ -119,9 +119,29 @@ if scene; then
 	[ "$TAP_FAILED" -eq 0 ] || explain
 fi
 
+# As backup, what it has of an earlier term gives way to the peer's.
+case_begins "a node that has been backup"
+if scene; then
+	ctl fw2 -n
+	check "the invented peer's entries are in the cache of fw2" peer_comes
+	rehearse rehearsed.json --json
+	rehearse text --verbose --show all
+	matches "with --verbose it is named what would take another's place" '^  replaced: tcp .*sport=1002 ' "$SAID"
+	equal "a rehearsal does not make it primary" backup "$(member "$LAB_TMP/rehearsed.json" 'r["role"]')"
+	ctl fw2 -c --json >"$LAB_TMP/done.json" 2>/dev/null
+	equal "a commit does" primary "$(member "$LAB_TMP/done.json" 'r["role"]')"
+	verdicts "$LAB_TMP/rehearsed.json" >"$LAB_TMP/would"
+	verdicts "$LAB_TMP/done.json" >"$LAB_TMP/was"
+	same_lines "the commit does what was rehearsed, by count and reason" "$LAB_TMP/would" "$LAB_TMP/was"
+	matches "left-overs are replaced" 'replaced=[1-9]' "$(cat "$LAB_TMP/was")"
+	note "$(cat "$LAB_TMP/was")"
+	[ "$TAP_FAILED" -eq 0 ] || explain
+fi
+
 case_begins "a daemon that may not make namespaces"
 LAB_DAEMON="setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin $LAB_DAEMON"
 if scene; then
+	ctl fw2 -n
 	check "the invented peer's entries are in the cache of fw2" peer_comes
 	table fw2 >"$LAB_TMP/before"
 	HELD=$(held)
