@@ -85,7 +85,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		await start({ peers: 2 });
 		kit.tell([TCP, ...udpEntries(50)], 0);
 		kit.tell([young(TCP), ...udpEntries(50, 1001)], 1);
-		assert.deepEqual(await commit(), { ...NOTHING, created: 101 });
+		assert.deepEqual(await commit(), { ...NOTHING, created: 101, superseded: 1 });
 		assert.equal(got(TCP).tcp!.state, "ESTABLISHED");
 	});
 

@@ -168,6 +168,8 @@ export interface CommitResult {
 	withoutMaster: number;
 	/** Their origin told no timeout, because hardware forwards them: they got the kernel's own for their state. */
 	offloaded: number;
+	/** Of these another peer's view counts. */
+	superseded: number;
 	/** Entries of which there is a refusal. */
 	failed: number;
 	/** Of these, what found no room in the table, by value (see value.ts). */
@@ -181,6 +183,7 @@ export function newCommitResult(): CommitResult {
 		updated: 0,
 		replaced: 0,
 		expired: 0,
+		superseded: 0,
 		withoutHelper: 0,
 		withoutMaster: 0,
 		offloaded: 0,

@@ -77,6 +77,18 @@ test("the log keeps conntrackd's lines, and tells the rest by reason", () => {
 	]);
 });
 
+test("of a full table it is told what found no room, by value", () => {
+	const full = half(CONNTRACK, { created: 3, failed: 7, full: [0, 2, 0, 5] }, [
+		{ code: "table-full", text: "no room", count: 7, isPolicy: false },
+	]);
+	const line = "  no room in the table for 2 other assured TCP, 5 not assured";
+	assert.deepEqual(logLines(full).slice(1, 4), ["7 entries can't be committed", line, "  7: no room"]);
+	assert.ok(
+		rehearsalText(full).includes(`  7 would not be restored\n  ${line}\n    7: table-full (no room)\n`),
+	);
+	assert.ok(!logLines(half(EXPECTATION, { failed: 1 })).some((one) => one.includes("no room")));
+});
+
 test("a commit fails for what is left, not for what is over or kept out on purpose", () => {
 	const status = (one: HalfReport) => statusOf(report([half(CONNTRACK, { created: 1 }), one]));
 	assert.equal(status(half(EXPECTATION, { created: 2 })), 0);

@@ -3,6 +3,7 @@
 import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
 import type { CommitResult } from "./messages.ts";
 import type { Reason } from "./refusal-reason.ts";
+import { VALUE_NAMES } from "./value.ts";
 
 /** Different reasons that are told apart: more than there are, so that nothing grows without a bound. */
 const REASONS_MAX = 256;
@@ -111,6 +112,11 @@ const LINES: readonly [count: (half: HalfReport) => number, done: string, would:
 		"were offloaded: they got this kernel's own timeout for their state",
 		"are offloaded, and would get this kernel's own timeout for their state",
 	],
+	[
+		({ counts }) => counts.superseded,
+		"are another node's by now, whose view counts",
+		"are another node's by now, whose view counts",
+	],
 	[({ counts }) => counts.expired, "were over and have not been committed", "are over"],
 	[refusedByPolicy, "are refused by the policy", "are refused by the policy"],
 ];
@@ -124,9 +130,19 @@ export function logLines(half: HalfReport): string[] {
 	};
 	for (const [count, done] of LINES) tell(count(half), done);
 	tell(left(half), "can't be committed");
+	lines.push(...fullLines(half));
 	for (const { count, text } of half.reasons) lines.push(`  ${count}: ${text}`);
 	lines.push(`commit has taken ${half.seconds.toFixed(6)} seconds`);
 	return lines;
+}
+
+/** Who found no room in the table. */
+function fullLines({ counts }: HalfReport): string[] {
+	const named = counts.full.map((count, value) => [count, VALUE_NAMES[value]] as const);
+	const some = named.filter(([count]) => count > 0);
+	return some.length === 0
+		? []
+		: [`  no room in the table for ${some.map(([count, name]) => `${count} ${name}`).join(", ")}`];
 }
 
 /** Why the command fails, one line; undefined when it does not. */
@@ -181,6 +197,7 @@ export function rehearsalText(half: HalfReport): string {
 	tell(half.counts.created, "would be created");
 	for (const [count, , would] of LINES) tell(count(half), would);
 	tell(left(half), "would not be restored");
+	lines.push(...fullLines(half).map((line) => `  ${line}`));
 	for (const { count, code, text } of half.reasons) lines.push(`    ${count}: ${code} (${text})`);
 	lines.push(verdict(restored(half), total));
 	return `${lines.join("\n")}\n`;

@@ -47,6 +47,14 @@ export class StoreReader {
 		this.#slabs[slab]!.adopt(chunk);
 	}
 
+	/** Whether the slot holds a live entry of which another peer's view counts. */
+	isSuperseded(slot: number): boolean {
+		const meta = this.#slabs[0]!.words(slot)[this.#slabs[0]!.offset(slot) + META]!;
+		// a commit of expectations hides what the policy keeps out, too
+		const marks = this.kind === CONNTRACK ? SUPERSEDED | HIDDEN : SUPERSEDED;
+		return (meta & STATE_MASK) === LIVE && (meta & VERDICT_MASK) === 0 && (meta & marks) !== 0;
+	}
+
 	/** Copies a live entry; false if the slot holds none, another peer's view of it counts, or it is kept back. */
 	read(slot: number, record: Int32Array): boolean {
 		const words = this.#slabs[0]!.words(slot);

@@ -80,6 +80,7 @@ function commit(job: CommitJob): CommitResult {
 	if (isConntrack) conntracks.begin(job.windowTracking, job.timeout);
 	else expectations.begin(job.nowSeconds);
 	const adopted = job.adopted && new Int32Array(job.adopted);
+	let superseded = 0;
 	job.parts.forEach(({ store, end }, part) => {
 		let limit = adopted ? 0 : end;
 		for (let slot = 0; slot < end; slot++) {
@@ -90,12 +91,13 @@ function commit(job: CommitJob): CommitResult {
 			}
 			if (isConntrack) conntracks.add(stores[store]!, slot);
 			else expectations.add(stores[store]!, slot);
+			if (stores[store]!.isSuperseded(slot)) superseded++;
 			if (conntracks.joined.length + conntracks.refusals.length >= REPORT) report(job.job);
 		}
 	});
 	const committer = isConntrack ? conntracks : expectations;
 	committer.finish();
-	return committer.result;
+	return { ...committer.result, superseded };
 }
 
 /** Entries that changed behind the cursor; they exist now, so most of them are updates. */

@@ -5,7 +5,8 @@ usage: mix.py COUNT       so many plain entries, and the special ones
 The special ones meet what rehearsal.test.sh has put into the kernel's table. TCP port 1001: is there already; 1002: is there
 as another connection's left-over, with another translation; UDP port 1003: wants a reply tuple that is taken; 1004: has a
 helper that no kernel knows; 1005: hangs from a connection that nobody has; 1006 and 1007: translated; 1021: an FTP control
-connection. Of the expectations the first is that connection's, the second hangs from one that nobody has."""
+connection. Of the expectations the last is that connection's; the others hang from a connection that nobody has, and open
+a way to somebody who has nothing to do with it."""
 import json
 import sys
 
@@ -29,10 +30,10 @@ def full(port, protocol=TCP, source="192.0.2.1", target=SERVER, dport=21):
     return {"family": "ipv4", "protocol": protocol, "src": source, "dst": target, "sport": port, "dport": dport}
 
 
-def expectation(master, dport):
+def expectation(master, dport, target="192.0.2.1"):
     ones = "255.255.255.255"
     return {
-        **full(0, source=SERVER, target="192.0.2.1", dport=dport), "zone": 0, "class": 0, "timeout": 300, "flags": 0,
+        **full(0, source=SERVER, target=target, dport=dport), "zone": 0, "class": 0, "timeout": 300, "flags": 0,
         "helper": "ftp", "master": full(master),
         "mask": {**full(0, source=ones, target=ones, dport=65535)},
     }
@@ -50,7 +51,9 @@ def main(count):
         conntrack(1007, reply={"src": "10.0.0.7"}),
         conntrack(1021, dport=21, helper="ftp"),
     ]
-    print(json.dumps({"conntracks": plain + special, "expectations": [expectation(1021, 5001), expectation(9, 5002)]}))
+    # in the order in which they are sent: who has the last has all
+    expectations = [expectation(9, 5002), expectation(1021, 5003, target="192.0.2.200"), expectation(1021, 5001)]
+    print(json.dumps({"conntracks": plain + special, "expectations": expectations}))
 
 
 if __name__ == "__main__":

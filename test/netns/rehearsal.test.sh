@@ -52,7 +52,7 @@ scene() {
 }
 peer_comes() {
 	spawn peer fw1 node "$LAB_HERE/peer.mjs" 10.10.3.1 10.10.3.2 sync0 "$sync_port" "$LAB_TMP/mix.json"
-	wait_until 20 all_told && wait_until 5 holds fw2 'dport=5002' -e exp
+	wait_until 20 all_told && wait_until 5 holds fw2 'dport=5001' -e exp
 }
 all_told() { [ "$(ctl fw2 -e | wc -l)" -eq $((PLAIN + 8)) ]; }
 # rehearse NAME ARGS...: SAID, COMPLAINT, STATUS
@@ -94,10 +94,12 @@ if scene; then
 	same_lines "the caches' counters are what they were" "$LAB_TMP/counters" <(counters)
 	soon "no socket and no namespace is left" 5 test "$HELD" = "$(held)"
 	matches "the text says which share would restore" '^  99\.[0-9]+ % would restore; ' "$SAID"
-	matches "and names the expectation without its master" '^  master-absent: .*dport=5002 ' "$SAID"
+	matches "and names the connection whose reply tuple is taken" '^  reply-clash: .*sport=1003 ' "$SAID"
+	matches "and the expectation without its master" '^  policy:X02: .*dport=5002 ' "$SAID"
+	matches "and the one that would open another's door" '^  policy:X0[0-9]: .*dst=192.0.2.200 .*dport=5003 ' "$SAID"
 	matches "and the helper that this kernel does not have" '^  1 would have to go without their helper' "$SAID"
 	rehearse text --show 0
-	refute "with --show 0 nothing is named" grep -q '^  master-absent: ' "$LAB_TMP/text"
+	refute "with --show 0 nothing is named" grep -q 'sport=' "$LAB_TMP/text"
 	rehearse text exp
 	refute "of expectations alone the masters are missed" grep -q '^conntracks' "$LAB_TMP/text"
 	matches "and that is said" 'master-absent: .*dport=5001 ' "$SAID"
@@ -126,13 +128,16 @@ if scene; then
 	check "the invented peer's entries are in the cache of fw2" peer_comes
 	rehearse rehearsed.json --json
 	rehearse text --verbose --show all
+	equal "what the policy keeps out is no failure" 0 "$STATUS"
 	matches "with --verbose it is named what would take another's place" '^  replaced: tcp .*sport=1002 ' "$SAID"
 	equal "a rehearsal does not make it primary" backup "$(member "$LAB_TMP/rehearsed.json" 'r["role"]')"
-	ctl fw2 -c --json >"$LAB_TMP/done.json" 2>/dev/null
-	equal "a commit does" primary "$(member "$LAB_TMP/done.json" 'r["role"]')"
+	ctl fw2 -c --json >"$LAB_TMP/done.json" 2>"$LAB_TMP/complaint"
+	equal "nor for the commit" 0 $?
+	equal "which makes it primary" primary "$(member "$LAB_TMP/done.json" 'r["role"]')"
 	verdicts "$LAB_TMP/rehearsed.json" >"$LAB_TMP/would"
 	verdicts "$LAB_TMP/done.json" >"$LAB_TMP/was"
 	same_lines "the commit does what was rehearsed, by count and reason" "$LAB_TMP/would" "$LAB_TMP/was"
+	matches "the policy's refusals are counted as such" 'refusedByPolicy=2' "$(cat "$LAB_TMP/was")"
 	matches "left-overs are replaced" 'replaced=[1-9]' "$(cat "$LAB_TMP/was")"
 	note "$(cat "$LAB_TMP/was")"
 	[ "$TAP_FAILED" -eq 0 ] || explain
