@@ -11,7 +11,8 @@ usage: irc.py serve
   ping                  an answer on the control connection
   hold:FILE             wait until FILE exists
 
-The offer tells the client's address as it knows it, which a translating firewall has to rewrite. steps.py tells what is printed."""
+The offer tells the client's address as it knows it, which a translating firewall has to rewrite.
+steps.py tells what is printed."""
 import re
 import socket
 import sys
