@@ -320,6 +320,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			dump,
 			router,
 			operations,
+			...(hasExpectations && { policy: checks }),
 			security: {
 				get text() {
 					return `${security.text}\n${guard.describe(channel.counters.foreign)}`;
@@ -333,6 +334,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			requestHandler({
 				...operations.control((op) => statistics.render(op, controlCounters), internal, externals),
 				verify: (name) => verification.run(name),
+				whyRejected: (record, store, rule) => checks.why(record, store, rule),
 				keysInUse: (change, key) => keysInUse(ftfw.peers, security, change, key),
 			}),
 			controlCounters,

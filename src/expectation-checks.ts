@@ -123,16 +123,25 @@ export class ExpectationChecks implements ExpectationJudge {
 		};
 	}
 
-	/** Why an expectation is kept back, for people. */
-	explain(expectation: Int32Array, master: ConntrackRecord | undefined, code: number): string {
-		const { policy } = this.#options;
-		const found = policy.explain(expectation, master).find((verdict) => verdict.code === code);
-		return found?.problem ?? "";
+	/** Why an expectation in this store of a peer's is kept back, for people. */
+	why(expectation: Int32Array, store: RecordStore, code: number): string {
+		const beside = this.#options.conntracksBeside(store);
+		const master = beside && findMaster(beside, expectation, this.#master, true);
+		return describe(code, this.#explain(expectation, master, code));
+	}
+
+	get onViolation(): string {
+		return this.#options.policy.settings.onViolation;
 	}
 
 	/** In no order. */
 	get counts(): readonly PolicyCount[] {
 		return [...this.#counts.values()];
+	}
+
+	#explain(expectation: Int32Array, master: ConntrackRecord | undefined, code: number): string {
+		const verdicts = this.#options.policy.explain(expectation, master);
+		return verdicts.find((verdict) => verdict.code === code)?.problem ?? "";
 	}
 
 	#refused(
@@ -143,8 +152,7 @@ export class ExpectationChecks implements ExpectationJudge {
 	): void {
 		const { names, log } = this.#options;
 		this.#count(checkpoint, code);
-		const why = this.explain(expectation, master, code);
-		const rule = `${formatCode(code)}${why === "" ? "" : ` (${why})`}`;
+		const rule = describe(code, this.#explain(expectation, master, code));
 		log.limited(
 			`policy ${checkpoint} ${code}`,
 			`${WHERE[checkpoint]}, by rule ${rule}: ${formatExpectation(expectation, names)}`,
@@ -169,6 +177,8 @@ export class ExpectationChecks implements ExpectationJudge {
 		return true;
 	}
 }
+
+const describe = (code: number, why: string): string => `${formatCode(code)}${why === "" ? "" : ` (${why})`}`;
 
 /** X02: its node has not told of its master. */
 const MASTER = 2;

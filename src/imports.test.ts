@@ -48,7 +48,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 		node: ["node:fs", "node:net", "node:path", "node:stream"],
 	},
 	stats: {
-		values: ["conntrack/kind", "conntrack/node-id", "control/request", "sync/in-flight"],
+		values: ["conntrack/kind", "conntrack/node-id", "control/request", "policy/codes", "sync/in-flight"],
 		types: EVERYTHING,
 		node: [],
 	},
@@ -64,6 +64,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 			"control/client",
 			"control/commit-request",
 			"control/request",
+			"policy",
 			"security",
 			"system",
 		],

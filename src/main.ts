@@ -52,11 +52,33 @@ async function run(argv: readonly string[]): Promise<number> {
 				objection: keyObjection,
 			});
 		}
+		case "policy test":
+			return testPolicyFile(command.input, command.config);
 		case "client":
 			if (command.warning !== undefined) await say("warning", command.warning);
 			return ask(command.op, command.config, command.argument);
 		case "daemon":
 			return command.background ? startInBackground(command.config) : runInForeground(command.config);
+	}
+}
+
+/** @returns 0 if all are accepted, 1 if any is not or nothing could be read */
+async function testPolicyFile(input: string, file: string | undefined): Promise<number> {
+	const loaded = await loadAndWarn(file);
+	if (!loaded) return 1;
+	const [{ testPolicy }, { networkInterfaces }] = await Promise.all([
+		import("./cli/policy-test.ts"),
+		import("node:os"),
+	]);
+	const own = Object.values(networkInterfaces()).flatMap((list) => list!.map(({ address }) => address));
+	try {
+		const found = testPolicy(readFileSync(input === "-" ? 0 : input, "utf8"), loaded.config, own);
+		await print(found.text);
+		if (found.judged === 0) await say("ERROR", "there is no expectation in it");
+		return found.judged === 0 || found.rejected > 0 ? 1 : 0;
+	} catch (error) {
+		await say("ERROR", `can't judge \`${input}': ${(error as Error).message}`);
+		return 1;
 	}
 }
 

@@ -138,7 +138,7 @@ export class Operations {
 		statistics: (op: number) => string | undefined,
 		internal: DaemonControl["internal"],
 		externals: DaemonControl["externals"],
-	): Omit<DaemonControl, "verify" | "keysInUse"> {
+	): Omit<DaemonControl, "verify" | "keysInUse" | "whyRejected"> {
 		const { clock, log, names, ftfw, hasExpectations, ticker } = this.#options;
 		return {
 			internal,

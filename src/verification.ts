@@ -4,6 +4,7 @@ import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
 import { CONNTRACK } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
+import { formatRefusals } from "./policy/codes.ts";
 import { type Difference, type Ftfw, VERDICT } from "./sync/ftfw.ts";
 import type { Peer } from "./sync/peer.ts";
 import type { Ticker } from "./sync/ticker.ts";
@@ -120,12 +121,16 @@ export class Verification {
 					wrong: equality.refuted - before.refuted,
 					repairs: equality.repairs - before.repairs,
 					refused: peer.external[0].refused + peer.external[1].refused,
+					reasons: formatRefusals(
+						peer.external[0].refusals.map((count, reason) => count + peer.external[1].refusals[reason]!),
+					),
 				});
 		const ours = verdictOf({
 			isVerified: verifiedByPeer(peer) >= startedAt,
 			wrong: equality.wrong - before.wrong,
 			repairs: 0,
 			refused: equality.report?.refused ?? 0,
+			reasons: formatRefusals(equality.refusals),
 		});
 		const told = this.#differences.filter((difference) => difference.peer === peer);
 		const lines = [
@@ -140,12 +145,18 @@ export class Verification {
 /** `-f external`: an operator wants it so. */
 const SUSPENDED = { text: "not compared, emptied by -f; -n fetches them again", isEqual: true };
 
-function verdictOf(found: { isVerified: boolean; wrong: number; repairs: number; refused: number }) {
+function verdictOf(found: {
+	isVerified: boolean;
+	wrong: number;
+	repairs: number;
+	refused: number;
+	reasons: string;
+}) {
 	const faults: string[] = [];
 	if (found.wrong > 0) faults.push(`${found.wrong} differed`);
 	else if (found.repairs > 0) faults.push("some were missing");
 	if (!found.isVerified) faults.push("could not be found equal in time");
-	const refused = found.refused > 0 ? `; ${found.refused} refused: no room` : "";
+	const refused = found.refused > 0 ? `; ${found.refused} refused: ${found.reasons}` : "";
 	const text = faults.length === 0 ? "equal" : faults.join(", ");
 	return { text: `${text}${refused}`, isEqual: faults.length === 0 };
 }

@@ -7,6 +7,7 @@
 import { Opcode } from "../control/request.ts";
 import { isCommitVerb, jsonCommit, parseCommitWords } from "./commit-words.ts";
 import { isKeyVerb, type KeyCommand, parseKeyWords } from "./key-words.ts";
+import { isPolicyVerb, parsePolicyWords } from "./policy-words.ts";
 import { isVerifyVerb, parseVerifyWords } from "./verify-words.ts";
 
 /** What to do. */
@@ -14,6 +15,7 @@ export type Command =
 	| { kind: "daemon"; background: boolean; config?: string }
 	| { kind: "client"; op: Opcode; config?: string; warning?: string; argument?: string }
 	| { kind: "keys"; command: KeyCommand; config?: string }
+	| { kind: "policy test"; input: string; config?: string }
 	| { kind: "version" }
 	| { kind: "help" }
 	| { kind: "error"; message: string; showUsage: boolean };
@@ -182,6 +184,9 @@ export function parseArgv(argv: readonly string[]): Command {
 		}
 		if (isCommitVerb(word)) {
 			return client || background ? INVALID : parseCommitWords(argv.slice(i + 1), config);
+		}
+		if (isPolicyVerb(word)) {
+			return client || background ? INVALID : parsePolicyWords(argv.slice(i + 1), config);
 		}
 		if (isVerifyVerb(word)) {
 			return client || background ? INVALID : parseVerifyWords(argv.slice(i + 1), config);

@@ -4,6 +4,7 @@ import { Opcode } from "../control/request.ts";
 import { CLIENT_OPTIONS, GENERAL_OPTIONS, parseArgv } from "./argv.ts";
 import { COMMIT_FORMS } from "./commit-words.ts";
 import { KEY_FORMS } from "./key-words.ts";
+import { POLICY_FORMS } from "./policy-words.ts";
 import { formatUsage, formatVersion } from "./usage.ts";
 import { VERIFY_FORMS } from "./verify-words.ts";
 
@@ -28,7 +29,10 @@ test("the usage has conntrackd's layout", () => {
 	const rows = lines.slice(0, own).filter((line) => line.startsWith("  "));
 	for (const row of rows) assert.match(row, /^ {2}-[a-zA-Z]( \[[a-z|]+\])?, \S/);
 	const ownRows = lines.slice(own + 1, -2);
-	assert.equal(ownRows.length, COMMIT_FORMS.length + VERIFY_FORMS.length + KEY_FORMS.length);
+	assert.equal(
+		ownRows.length,
+		COMMIT_FORMS.length + VERIFY_FORMS.length + POLICY_FORMS.length + KEY_FORMS.length,
+	);
 	for (const row of ownRows) assert.match(row, /^ {2}[a-z]+( [^,]+)?, \S/);
 });
 

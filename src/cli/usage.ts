@@ -2,6 +2,7 @@
 import { CLIENT_OPTIONS, type ClientOption, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
 import { COMMIT_FORMS } from "./commit-words.ts";
 import { KEY_FORMS } from "./key-words.ts";
+import { POLICY_FORMS } from "./policy-words.ts";
 import { VERIFY_FORMS } from "./verify-words.ts";
 
 /** Several lines, ended by an empty one. */
@@ -23,6 +24,7 @@ export function formatUsage(version: string): string {
 		"Words of our own:",
 		...COMMIT_FORMS.map(({ words, help }) => row(words, help)),
 		...VERIFY_FORMS.map(({ words, help }) => row(words, help)),
+		...POLICY_FORMS.map(({ words, help }) => row(words, help)),
 		...KEY_FORMS.map(({ words, help }) => row(words, help)),
 		"",
 		"",

@@ -39,6 +39,8 @@ export interface DaemonControl {
 	verify: (name: string | undefined) => Promise<{ text: string; isEqual: boolean }>;
 	/** Why a change of keys would cut off a node; `key` is the first word of its fingerprint. */
 	keysInUse: (change: "use" | "remove", key: number) => string | undefined;
+	/** Why a peer's expectation is kept back, by the rule that was found broken. */
+	whyRejected: (expectation: Int32Array, store: RecordStore, rule: number) => string;
 	/** Text of the statistics, by opcode; undefined for a number that is none. */
 	statistics: (op: number) => string | undefined;
 	notice: (text: string) => void;
@@ -135,6 +137,8 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 				await write(text);
 				return isEqual ? DONE : { status: 1, error: "not equal, or not known to be" };
 			}
+			case Opcode.policyRejected:
+				return dumpRejected(daemon, write);
 			case Opcode.keysInUse: {
 				const [, change, key] = /^(use|remove) ([0-9a-f]{8})$/.exec(argument ?? "") ?? [];
 				if (!change || !key) return { status: 1, error: "which key, and what to do with it?" };
@@ -154,6 +158,22 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 			}
 		}
 	};
+}
+
+/** The peers' expectations that are held and do not count, with the reason. */
+async function dumpRejected(daemon: DaemonControl, write: TextSink): Promise<Reply> {
+	for (const { store } of daemon.externals(EXPECTATION)) {
+		const record = new Int32Array(store.layout.recordWords);
+		for (let slot = 0; slot < store.end; slot++) {
+			const rule = store.isLive(slot) ? store.verdict(slot) : 0;
+			if (rule === 0) continue;
+			store.read(slot, record);
+			await write(
+				`${formatExpectation(record, daemon.names)} [${daemon.whyRejected(record, store, rule)}]\n`,
+			);
+		}
+	}
+	return DONE;
 }
 
 const failed = (error: string | undefined): Reply => (error === undefined ? DONE : { status: 1, error });

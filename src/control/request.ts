@@ -48,6 +48,7 @@ export const Opcode = {
 	/** As commitAll and its halves, with a report. */
 	commit: 66,
 	rehearse: 67,
+	policyRejected: 68,
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 

@@ -32,3 +32,17 @@ export const LAST_RULE = 16;
 export function formatCode(code: number): string {
 	return code === WAITING ? "waiting for its master" : `X${String(code).padStart(2, "0")}`;
 }
+
+/**
+ * `X07 9, no room 3`: what was refused or is kept back, by reason, the rules first.
+ *
+ * @param counts by the number of the rule; 0 is "no room"
+ */
+export function formatRefusals(counts: ArrayLike<number>): string {
+	const parts: string[] = [];
+	for (let code = FIRST_RULE; code <= LAST_RULE; code++) {
+		if ((counts[code] ?? 0) > 0) parts.push(`${formatCode(code)} ${counts[code]}`);
+	}
+	if ((counts[0] ?? 0) > 0) parts.push(parts.length === 0 ? "no room" : `no room ${counts[0]}`);
+	return parts.join(", ");
+}

@@ -141,8 +141,10 @@ export interface EqualityStats {
 	verifiedSeconds?: number;
 	/** Of 1024 parts of the cache, those that differ at the moment. */
 	differing: number;
-	/** Entries for which there is no room. */
+	/** Entries that are not taken, or kept back. */
 	refused: number;
+	/** Why, as in "X07 9, no room 3"; empty: not known. */
+	reasons: string;
 	/** Single entries that were found wrong since the start. */
 	wrong: number;
 	/** An operator has emptied the cache: nothing is compared until the next bulk. */
@@ -265,5 +267,5 @@ export function makePeerStats(node: number, address: string): PeerStats {
 }
 
 function makeEqualityStats(): EqualityStats {
-	return { differing: 0, refused: 0, wrong: 0, isSuspended: false };
+	return { differing: 0, refused: 0, reasons: "", wrong: 0, isSuspended: false };
 }

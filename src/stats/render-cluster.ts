@@ -23,7 +23,7 @@ const role = ({ isPrimary, term }: { isPrimary: boolean; term: number }): string
 	`role=${isPrimary ? "primary" : "backup"} term=${term}`;
 
 function renderEquality(stats: EqualityStats, state: PeerStats["state"]): string {
-	const { verifiedSeconds, differing, refused, wrong } = stats;
+	const { verifiedSeconds, differing, refused, reasons, wrong } = stats;
 	const parts: string[] = [];
 	if (stats.isSuspended) parts.push("emptied by -f, not compared before its next bulk");
 	else if (state === "down" && verifiedSeconds !== undefined) {
@@ -36,7 +36,7 @@ function renderEquality(stats: EqualityStats, state: PeerStats["state"]): string
 		);
 	}
 	if (differing > 0) parts.push(`${differing} of 1024 parts differ at the moment`);
-	if (refused > 0) parts.push(`${refused} refused: no room`);
+	if (refused > 0) parts.push(`${refused} refused${reasons === "" ? "" : `: ${reasons}`}`);
 	if (wrong > 0) parts.push(`${wrong} put right since the start`);
 	return parts.join("; ");
 }

@@ -21,6 +21,7 @@ import {
 	renderResendQueue,
 	renderRuntime,
 } from "./render.ts";
+import { type PolicyStats, renderPolicy } from "./render-policy.ts";
 
 /** The parts, as far as they count. */
 export interface StatisticsSources {
@@ -32,6 +33,8 @@ export interface StatisticsSources {
 	dump: { readonly counters: { malformed: number } };
 	router: { readonly filtered: number };
 	operations: { readonly kernelFlushes: number; readonly resync: { readonly count: number } };
+	/** The expectation policy's counts; absent where expectations are not replicated. */
+	policy?: { readonly counts: PolicyStats["counts"]; readonly onViolation: string };
 	/** How the dedicated link is protected, in a line. */
 	security: { readonly text: string };
 	clock: Clock;
@@ -55,7 +58,7 @@ export class Statistics {
 			case Opcode.stats:
 				return this.#general(CONNTRACK);
 			case Opcode.statsExpect:
-				return this.#general(EXPECTATION);
+				return this.#general(EXPECTATION) + this.#policy();
 			case Opcode.statsNetwork:
 				return renderNetwork(networkStats(ftfw, channel), links, this.#cluster()) + this.#security();
 			case Opcode.statsCache:
@@ -100,6 +103,18 @@ export class Statistics {
 	#cluster(): ClusterStats {
 		const { ftfw, clock } = this.#from;
 		return { node: nodeStats(ftfw), peers: peerStats(ftfw, clock.now()) };
+	}
+
+	#policy(): string {
+		const { policy, externals } = this.#from;
+		if (!policy) return "";
+		const keptBack = new Int32Array(32);
+		for (const { refusals } of externals(EXPECTATION)) {
+			refusals.forEach((count, reason) => {
+				keptBack[reason]! += count;
+			});
+		}
+		return renderPolicy({ counts: policy.counts, onViolation: policy.onViolation, keptBack });
 	}
 
 	/** A block of our own, like the peers'. */

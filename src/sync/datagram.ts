@@ -44,6 +44,8 @@ export interface OtherRecord {
 }
 
 type Shape = { readonly numbers: number; readonly bytes: number };
+/** No room, and the rules X01 to X16. */
+export const REFUSAL_REASONS = 17;
 /** Numbers behind the type, and the length of the `bin` behind those. */
 const SHAPES: ReadonlyMap<number, Shape> = new Map<number, Shape>([
 	[RecordType.bulkBegin, { numbers: 2, bytes: 0 }],
@@ -53,6 +55,7 @@ const SHAPES: ReadonlyMap<number, Shape> = new Map<number, Shape>([
 	[RecordType.digest, { numbers: 1, bytes: 128 }],
 	[RecordType.query, { numbers: 1, bytes: 128 }],
 	[RecordType.report, { numbers: 6, bytes: 0 }],
+	[RecordType.refusals, { numbers: 1 + REFUSAL_REASONS, bytes: 0 }],
 	[RecordType.verify, { numbers: 1, bytes: 0 }],
 	[RecordType.fetch, { numbers: 3, bytes: 0 }],
 	[RecordType.fetched, { numbers: 5, bytes: 0 }],

@@ -20,6 +20,7 @@ import type { OtherRecord, StateRecord } from "./datagram.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
 import { hasBucket, SLICE_BUCKETS, SLICES } from "./peer-equality.ts";
+import { sendRefusals } from "./refusal-report.ts";
 import { SlotWalk } from "./slot-walk.ts";
 import { StateHash } from "./state-hash.ts";
 import { RecordEncoder } from "./wire/encode.ts";
@@ -179,6 +180,9 @@ export class Equality {
 				return true;
 			case RecordType.report:
 				if (first === this.#options.node) this.#reported(peer, record.numbers, now);
+				return true;
+			case RecordType.refusals:
+				if (first === this.#options.node) peer.equality.refusals = record.numbers.slice(1);
 				return true;
 			case RecordType.verify:
 				if (first === this.#options.node) this.verify(peer, now);
@@ -350,13 +354,15 @@ export class Equality {
 			}
 			this.#slice = (this.#slice + 1) % SLICES;
 		}
-		if (now - this.#reportedAt >= REPORT_EVERY || this.isFast(now)) {
+		const isReport = now - this.#reportedAt >= REPORT_EVERY || this.isFast(now);
+		if (isReport) {
 			this.#reportedAt = now;
 			for (const peer of peers) {
 				if (writer.at + REPORT_SIZE <= datagramMax) this.#report(peer, now);
 			}
 		}
 		outgoing.end(0, now);
+		if (isReport) for (const peer of peers) sendRefusals(outgoing, peer, now);
 	}
 
 	#report(peer: Peer, now: number): void {

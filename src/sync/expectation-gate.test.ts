@@ -8,7 +8,7 @@ import {
 	expectationToRecord,
 } from "../conntrack/conntrack.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import { WAITING } from "../policy/codes.ts";
+import { formatRefusals, WAITING } from "../policy/codes.ts";
 import { ExpectationPolicy } from "../policy/expectation-policy.ts";
 import { expectationOf, masterOf } from "../policy/legal.ts";
 import { STRICT } from "../policy/settings.ts";
@@ -82,6 +82,7 @@ for (const keeps of [true, false]) {
 		assert.ok(c.isEqual());
 		assert.equal(c.repairs(), 0);
 		assert.equal(c.a.ftfw.peers[0]!.equality.report!.refused, 1);
+		assert.equal(formatRefusals(c.a.ftfw.peers[0]!.equality.refusals), "X09 1");
 		// a version that obeys
 		c.end(bad);
 		c.sim.run(3000);

@@ -40,6 +40,8 @@ export class PeerEquality {
 	/** An operator has emptied the cache: nothing is repaired until the next bulk. */
 	isSuspended = false;
 	report: EqualityReport | undefined;
+	/** What the peer has not taken of mine, by reason; empty: it has not said. */
+	refusals: readonly number[] = [];
 	/** Claims of the peer about my entries that I have looked at, and the wrong ones. */
 	checked = 0;
 	wrong = 0;

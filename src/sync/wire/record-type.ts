@@ -28,6 +28,7 @@ export const RecordType = {
 	fetched: 73,
 	conntrackReturn: 74,
 	expectationReturn: 75,
+	refusals: 76,
 } as const;
 
 /** On the wire, bit 0 of the attribute bits says that a translated reply tuple follows ... */

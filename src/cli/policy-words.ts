@@ -1,0 +1,43 @@
+// The command line of `ctsync policy`.
+import { Opcode } from "../control/request.ts";
+import type { Command } from "./argv.ts";
+
+export const POLICY_FORMS: readonly { words: string; help: string }[] = [
+	{ words: "policy rejected", help: "list the expectations of the other nodes that are kept back, and why" },
+	{
+		words: "policy test FILE|-",
+		help: "judge the expectations in a file (lines of conntrack -L, or JSON); status 1 if any is rejected",
+	},
+];
+
+export const isPolicyVerb = (word: string): boolean => word === "policy";
+
+/**
+ * Reads the words behind the verb.
+ * @param config of a `-C` before the verb
+ */
+export function parsePolicyWords(rest: readonly string[], config: string | undefined): Command {
+	const words: string[] = [];
+	for (let i = 0; i < rest.length; i++) {
+		const word = rest[i]!;
+		if (word === "-v") return { kind: "version" };
+		if (word === "-h") return { kind: "help" };
+		if (word === "-C") {
+			config = rest[++i];
+			if (!config) return usageError("Missing config filename");
+		} else if (word.startsWith("-") && word !== "-") return usageError(`Unknown option: ${word}`);
+		else words.push(word);
+	}
+	const file = config === undefined ? {} : { config };
+	const [action, input, ...more] = words;
+	if (action === "rejected" && input === undefined)
+		return { kind: "client", op: Opcode.policyRejected, ...file };
+	if (action !== "test" || more.length > 0) return usageError("Invalid parameters");
+	if (input === undefined)
+		return usageError("Missing file: lines of conntrack -L expect, or - for standard input");
+	return { kind: "policy test", input, ...file };
+}
+
+function usageError(message: string): Command {
+	return { kind: "error", message, showUsage: true };
+}
