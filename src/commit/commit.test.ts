@@ -202,6 +202,21 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 1 });
 	});
 
+	test("a left-over gives way, too, where the kernel would rather take another port without a word", async () => {
+		await start();
+		// with the destination translated alone, the source port is the kernel's to choose
+		const reply = { ...UDP.reply!, src: "10.0.0.5" };
+		const translated = { ...UDP, reply, status: 0x1ae };
+		const plain = { ...UDP, orig: { ...UDP.orig, dst: "10.0.0.5" }, reply };
+		kit.kernel.create(plain);
+		await kit.settle();
+		kit.tell([translated]);
+		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
+		assert.equal(got(translated).reply!.dport, reply.dport);
+		assert.equal(kit.kernel.get(plain), "ENOENT");
+		assert.deepEqual(kit.refusals, []);
+	});
+
 	test("a live occupant that nothing has answered gives way to an assured connection, an assured one does not", async () => {
 		await start();
 		kit.kernel.create(young(THIEF));

@@ -272,7 +272,7 @@ export class ConntrackCommitter {
 			if (!isAsMeant(sent, this.#found[index]!)) {
 				this.#kernel.encoder.delete(sent, this.requests.sequence(0), 0);
 				this.#kernel.single();
-				this.#tally.refuse(sent, EEXIST, "create", false, { cause: "translated" });
+				this.#meeting.refuseTranslated(sent, "create", false);
 				return;
 			}
 		}

@@ -288,7 +288,9 @@ function updated(local: Int32Array, request: Int32Array, windowTracking: boolean
 	R.mergeConntrack(out, request, 0);
 	const liberal = IP_CT_TCP_FLAG_BE_LIBERAL * 0x01010000;
 	if ((request[R.HAS]! & R.H_TCP) !== 0) {
-		out[R.PROTOINFO] = windowTracking ? out[R.PROTOINFO]! & ~liberal : out[R.PROTOINFO]! | liberal;
+		// an update never makes an entry check windows
+		const wasLiberal = local[R.PROTOINFO]! & liberal;
+		out[R.PROTOINFO] = (out[R.PROTOINFO]! & ~liberal) | (windowTracking ? wasLiberal : liberal);
 	}
 	return out;
 }

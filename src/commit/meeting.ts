@@ -4,6 +4,7 @@ import { type ConntrackRecord, H_HELPER, H_MASTER, HAS, newConntrackRecord } fro
 import type { CreateOptions } from "../netlink/encode-conntrack.ts";
 import { BATCH, type ConntrackRequests, masterKey } from "./conntrack-requests.ts";
 import { joinConntrack, type LocalView } from "./join.ts";
+import type { Refusal } from "./messages.ts";
 import { isAsMeant, needsReadBack } from "./read-back.ts";
 import type { CommitTally } from "./tally.ts";
 
@@ -171,7 +172,18 @@ export class Meeting {
 				return;
 			}
 		}
-		this.#tally.refuse(record, failure, "replace", exists, isOther ? { cause: "translated" } : {});
+		if (isOther) this.refuseTranslated(record, "replace", exists);
+		else this.#tally.refuse(record, failure, "replace", exists);
+	}
+
+	/**
+	 * The kernel gave the record another translation, which has been deleted again: without an error it takes another
+	 * port when the one that was asked for is taken, if only the destination is to be translated. Says by whom.
+	 */
+	refuseTranslated(record: ConntrackRecord, step: Refusal["step"], exists: boolean): void {
+		const [occupant] = this.#requests.get([record], "reply");
+		const why = occupant ? ({ cause: "reply tuple", occupant } as const) : ({ cause: "translated" } as const);
+		this.#tally.refuse(record, EEXIST, step, exists, why);
 	}
 
 	/**

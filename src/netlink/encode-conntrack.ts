@@ -130,7 +130,8 @@ export class ConntrackEncoder {
 
 	/**
 	 * A request to change the existing entry in place: NAT, helper and master cannot be given there (EOPNOTSUPP).
-	 * STATUS must repeat what the entry has, or the kernel answers EBUSY: the caller ORs it in.
+	 * STATUS must repeat what the entry has, or the kernel answers EBUSY: the caller ORs it in. A liberal entry stays so,
+	 * with window tracking, too: what it knows of windows may be of long ago, and would be checked from now on.
 	 */
 	update(record: ConntrackRecord, sequence: number, flags: number, options: CreateOptions): void {
 		const writer = this.writer;
@@ -273,7 +274,7 @@ export class ConntrackEncoder {
 		const has = record[HAS]!;
 		if (has & H_TCP) {
 			const liberal = windowTracking ? 0 : IP_CT_TCP_FLAG_BE_LIBERAL;
-			const mask = TCP_FLAGS_KEPT | IP_CT_TCP_FLAG_BE_LIBERAL;
+			const mask = TCP_FLAGS_KEPT | liberal;
 			const info = writer.begin(C.CTA_PROTOINFO);
 			const tcp = writer.begin(C.CTA_PROTOINFO_TCP);
 			// a state beyond the kernel's last is refused with ERANGE

@@ -146,6 +146,7 @@ summary() {
 	verdict=$(ask talk quit)
 	echo "dialogue: $total failovers of a dialogue ($round of the firewalls, $sessions at a time) in $1 s, seed $seed, window tracking $windows"
 	echo "dialogue: corrupt $(number corrupt "$verdict"), stuck $(number stuck "$verdict"), broken $(number broken "$verdict"), no data connection without a reason $(number nodata "$verdict")"
+	[ "$total_refusing" -eq 0 ] || echo "dialogue: commits that refused something: $total_refusing"
 	echo "dialogue: data connections caught by a failover: $(number data "$verdict"); sessions younger than a second that ended with it: $(number younger "$verdict")"
 	echo "dialogue: last announcement less than 0.1 s before: $(number shortly_before "$verdict"), of these lost: $(number late "$verdict")"
 	sed -n 's/^late: /dialogue: lost: /p' "$LAB_TMP/talk.out"
@@ -157,7 +158,7 @@ summary() {
 
 lab_init
 declare -A before=()
-round=0 primary=fw1 backup=fw2 failed=() total=0 asks=yes begun=$SECONDS
+round=0 primary=fw1 backup=fw2 failed=() total=0 total_refusing=0 asks=yes begun=$SECONDS
 build
 while [ "$total" -lt "$failovers" ]; do failover $((round + 1)); done
 summary $((SECONDS - begun))

@@ -14,7 +14,8 @@ The client obeys on the unix datagram socket SOCKET (ask.py). FILE is the output
   moment            the firewall is dead: nothing is ended from now on, and nothing begins. What was about to begin is
                     given up: while a firewall has addresses and not yet the state, it could get the port of another one
   verify            the other one has taken over: each connection has to go on
-  verdict [final]   what became of them; "final" gives up those that have not been heard of, and normal life begins again
+  verdict [final]   what became of them; "final" gives up those that have not been heard of, ends the younger ones, and
+                    normal life begins again
   quit
 
 Whether a connection goes on is decided by what is sent after "verify": it has to be answered, in its place."""
@@ -402,6 +403,9 @@ class Client:
         if final:
             for flow in list(self.watched):
                 flow.ended("nothing was answered any more", reset=True)
+            # the kernel may have one whose beginning the peer had not heard of in the state of the last one of that port
+            for flow in [flow for flow in self.flows if flow.state == "open" and not flow.acknowledged]:
+                flow.ended(None, reset=True)
             self.is_quiet = False
         waiting = sum(flow.acknowledged for flow in self.watched)
         return "waiting=%d younger_waiting=%d lost=%d younger_lost=%d corrupt=%d broken=%d" % (
