@@ -157,7 +157,7 @@ export function tupleKey(
 	return key;
 }
 
-const originalKey = (r: ConntrackRecord): string =>
+export const originalKey = (r: ConntrackRecord): string =>
 	tupleKey(r, r[PROTOCOLS]!, r[ORIG_PORTS]!, ORIG_SRC, ORIG_DST, r[ZONES]! & 0xffff);
 const replyKey = (r: ConntrackRecord): string =>
 	tupleKey(r, r[PROTOCOLS]!, r[REPLY_PORTS]!, REPLY_SRC, REPLY_DST, r[ZONES]! >>> 16);

@@ -1,0 +1,218 @@
+// The committer against a kernel that answers what a real one does only when it is in trouble.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ConntrackLayout } from "../cache/conntrack-layout.ts";
+import { RecordStore } from "../cache/record-store.ts";
+import { type Conntrack, conntrackFromRecord, conntrackToRecord } from "../conntrack/conntrack.ts";
+import { CONNTRACK } from "../conntrack/kind.ts";
+import { NameTable } from "../conntrack/names.ts";
+import { type ConntrackRecord, ORIG_PORTS, REPLY_PORTS } from "../conntrack/record.ts";
+import { CONTROL, TCP, UDP } from "../netlink/kernel-cases.ts";
+import type { Native } from "../system/native.ts";
+import { ConntrackCommitter } from "./conntrack-committer.ts";
+import { newCommitResult } from "./messages.ts";
+import { ModelKernel } from "./model-kernel.ts";
+import { ModelTables, originalKey } from "./model-tables.ts";
+import { StoreReader } from "./store-reader.ts";
+
+const NOTHING = newCommitResult();
+const ENOMEM = 12;
+const EBUSY = 16;
+const EEXIST = 17;
+const ENOSPC = 28;
+
+/** The model's tables, with whatever a test puts before them. */
+class Tables extends ModelTables {
+	/** Creations that were asked for. */
+	attempts: ConntrackRecord[] = [];
+	live = 0;
+	before: (record: ConntrackRecord) => number = () => 0;
+	beforeUpdate: (record: ConntrackRecord) => number = () => 0;
+
+	override create(record: ConntrackRecord): number {
+		this.attempts.push(record.slice());
+		const errno = this.before(record) || super.create(record);
+		if (errno === 0) this.live++;
+		return errno;
+	}
+
+	override update(record: ConntrackRecord): number {
+		return this.beforeUpdate(record) || super.update(record);
+	}
+
+	override delete(record: ConntrackRecord): number {
+		const errno = super.delete(record);
+		if (errno === 0) this.live--;
+		return errno;
+	}
+}
+
+function setUp(max = 0, knowsHelper = true) {
+	const names = new NameTable();
+	const tables = new Tables({ max, knowsHelper: () => knowsHelper });
+	const native = new ModelKernel(tables, names).native({} as Native);
+	const limits: { [name: string]: () => number } = { max: () => max, count: () => tables.live };
+	const committer = new ConntrackCommitter(native, names, (name) =>
+		limits[name.replace("net.netfilter.nf_conntrack_", "")]?.(),
+	);
+	const layout = new ConntrackLayout();
+	const store = new RecordStore(layout, 1);
+	for (const slab of [store.slab, layout.ipv6, layout.rare]) slab.onMissing = () => assert.fail();
+	const tell = (entries: readonly Conntrack[]): void => {
+		for (const entry of entries) store.insert(conntrackToRecord(entry, names), 0);
+	};
+	const commit = (windowTracking = false) => {
+		const chunks = [store.slab.chunks, layout.ipv6.chunks, layout.rare.chunks];
+		const reader = new StoreReader(CONNTRACK, chunks, () => {});
+		committer.begin(windowTracking, undefined);
+		for (let slot = 0; slot < store.end; slot++) committer.add(reader, slot);
+		committer.finish();
+		return { result: committer.result, refusals: committer.refusals };
+	};
+	const held = (entry: Conntrack): Conntrack | undefined => {
+		const found = tables.find(originalKey(conntrackToRecord(entry, names)));
+		return found && conntrackFromRecord(found, names);
+	};
+	return { names, tables, tell, commit, held };
+}
+
+/** The connection from this port. */
+const from = (entry: Conntrack, port: number): Conntrack => ({
+	...entry,
+	orig: { ...entry.orig, sport: port },
+	reply: { ...entry.reply!, dport: port },
+});
+const many = (entry: Conntrack, first: number, count: number): Conntrack[] =>
+	Array.from({ length: count }, (_, i) => from(entry, first + i));
+
+const OTHER_TCP: Conntrack = { ...TCP, tcp: { ...TCP.tcp, state: "FIN_WAIT" } };
+const YOUNG: Conntrack = { ...UDP, status: 0xa };
+/** One of each value in turn, the least valuable first. */
+const mixed = (count: number): Conntrack[] => {
+	const kinds = [YOUNG, UDP, OTHER_TCP, TCP];
+	return Array.from({ length: count }, (_, i) => from(kinds[i % 4]!, 1 + i));
+};
+
+test("in a table with room for 60 per cent the most valuable are taken, and every other one is counted", () => {
+	const { tables, tell, commit, held } = setUp(1200);
+	const entries = mixed(2000);
+	tell(entries);
+	const { result, refusals } = commit();
+	assert.deepEqual(result, { ...NOTHING, created: 1200, failed: 800, full: [0, 0, 300, 500] });
+	assert.equal(refusals.length, 800);
+	for (const [i, entry] of entries.entries()) if (i % 4 >= 2) assert.ok(held(entry), String(i));
+	// what is not assured is not even tried: the kernel would drop others of its kind for it
+	const youngPorts = new Set(entries.filter((_, i) => i % 4 === 0).map(({ orig }) => orig.sport));
+	assert.ok(!tables.attempts.some((record) => youngPorts.has(record[ORIG_PORTS]! & 0xffff)));
+	assert.deepEqual(new Set(refusals.map(({ errno, exists }) => `${errno} ${exists}`)), new Set(["12 false"]));
+});
+
+test("the order is by value, and the last find room one by one", () => {
+	const { tables, tell, commit } = setUp(1700);
+	tell(mixed(2000));
+	assert.deepEqual(commit().result, { ...NOTHING, created: 1700, failed: 300, full: [0, 0, 0, 300] });
+	const value = (record: ConntrackRecord): number => ((record[ORIG_PORTS]! & 0xffff) - 1) % 4;
+	const order = tables.attempts.map(value);
+	assert.equal(order.length, 1700, "nothing is tried that would push another one out");
+	assert.deepEqual(
+		order,
+		order.toSorted((a, b) => b - a),
+	);
+});
+
+test("when nothing fits any more nothing more is tried, and a later commit brings the rest", () => {
+	for (const errno of [ENOMEM, ENOSPC]) {
+		const { tables, tell, commit } = setUp();
+		tell([...many(TCP, 1, 1000), ...many(UDP, 2000, 3000)]);
+		tables.before = () => (tables.live >= 400 ? errno : 0);
+		const { result, refusals } = commit();
+		assert.deepEqual(result, { ...NOTHING, created: 400, failed: 3600, full: [600, 0, 3000, 0] });
+		assert.ok(tables.attempts.length <= 400 + 256 + 256, String(tables.attempts.length));
+		assert.ok(refusals.some(({ cause }) => cause === "not tried"));
+		tables.before = () => 0;
+		assert.deepEqual(commit().result, { ...NOTHING, created: 3600, kept: 400 });
+	}
+});
+
+test("single failures do not end the commit", () => {
+	const { tables, tell, commit } = setUp();
+	tell(many(TCP, 1, 2000));
+	tables.before = (record) => ((record[ORIG_PORTS]! & 0xffff) % 100 === 0 ? ENOMEM : 0);
+	assert.deepEqual(commit().result, { ...NOTHING, created: 1980, failed: 20, full: [20, 0, 0, 0] });
+});
+
+test("what the kernel has translated otherwise is deleted again, and told", () => {
+	const { tables, tell, commit, held } = setUp();
+	const snat = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
+	const [good, bad] = [from(snat, 1), from(snat, 2)];
+	tables.before = (record) => {
+		if ((record[ORIG_PORTS]! & 0xffff) === 2) record[REPLY_PORTS]! += 1 << 16;
+		return 0;
+	};
+	tell([good, bad]);
+	const { result, refusals } = commit();
+	assert.deepEqual(result, { ...NOTHING, created: 1, failed: 1 });
+	assert.deepEqual(
+		refusals.map(({ cause, exists }) => [cause, exists]),
+		[["translated", false]],
+	);
+	assert.ok(held(good));
+	assert.equal(held(bad), undefined);
+});
+
+test("an offloaded flow, which shows neither timeout nor state, is established and not checked for windows", () => {
+	for (const windowTracking of [false, true]) {
+		const { tell, commit, held } = setUp();
+		const { tcp: _, timeout: __, ...offloaded } = { ...TCP, status: 0x400e };
+		const { timeout: ___, ...udp } = { ...UDP, status: 0xc00e };
+		tell([offloaded, udp]);
+		assert.deepEqual(commit(windowTracking).result, { ...NOTHING, created: 2, offloaded: 2 });
+		const { tcp, timeout, status } = held(offloaded)!;
+		assert.deepEqual([tcp!.state, timeout, status! & 0xc000], ["ESTABLISHED", 432_000, 0]);
+		assert.ok(tcp!.flagsOrig & tcp!.flagsReply & 0x8);
+		assert.equal(held(udp)!.timeout, 120);
+	}
+});
+
+test("a helper that is not there is asked for once, and every entry goes without it", () => {
+	const { tables, tell, commit, held } = setUp(0, false);
+	tell(many(CONTROL, 1, 1000));
+	assert.deepEqual(commit().result, { ...NOTHING, created: 1000, withoutHelper: 1000 });
+	// those of the first batch twice
+	assert.ok(tables.attempts.length <= 1000 + 256, String(tables.attempts.length));
+	assert.equal(held(from(CONTROL, 1000))!.helper, undefined);
+});
+
+test("an entry that gets further while it is looked at is looked at once more", () => {
+	const { tables, tell, commit, held } = setUp();
+	tell([TCP]);
+	tables.create(
+		conntrackToRecord(
+			{ ...TCP, status: 0x8, timeout: 9, tcp: { ...TCP.tcp, state: "SYN_SENT" } },
+			new NameTable(),
+		),
+	);
+	let busy = 1;
+	tables.beforeUpdate = () => (busy-- > 0 ? EBUSY : 0);
+	assert.deepEqual(commit().result, { ...NOTHING, updated: 1 });
+	assert.equal(held(TCP)!.tcp!.state, "ESTABLISHED");
+	tables.beforeUpdate = () => 0;
+	tables.update(conntrackToRecord({ ...TCP, mark: 1 }, new NameTable()));
+	tables.beforeUpdate = () => EBUSY;
+	const { result, refusals } = commit();
+	assert.deepEqual([result.failed, refusals[0]?.errno, refusals[0]?.exists], [1, EBUSY, true]);
+});
+
+test("an entry that was in the way and has gone is created after all, one that stays invisible is refused", () => {
+	const { tables, tell, commit, held } = setUp();
+	tell([TCP]);
+	let ghosts = 1;
+	tables.before = () => (ghosts-- > 0 ? EEXIST : 0);
+	assert.deepEqual(commit().result, { ...NOTHING, created: 1 });
+	assert.ok(held(TCP));
+	const other = setUp();
+	other.tell([TCP]);
+	other.tables.before = () => EEXIST;
+	assert.deepEqual(other.commit().result, { ...NOTHING, failed: 1 });
+	assert.equal(other.tables.attempts.length, 2);
+});
