@@ -9,6 +9,8 @@ import { DatagramChannel } from "./channel/datagram-channel.ts";
 import { SourceGuard } from "./channel/source-guard.ts";
 import { Commit } from "./commit/commit.ts";
 import { CommitWorker } from "./commit/commit-worker.ts";
+import { jobOf } from "./commit/expectation-commit.ts";
+import { ExpectationDeadlines } from "./commit/expectation-deadlines.ts";
 import { Rehearsal } from "./commit/rehearsal.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
@@ -198,6 +200,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const committing = {
 			internal,
 			externals,
+			names,
 			clock,
 			windowTracking: sync.tcpWindowTracking,
 			timeout: sync.commitTimeout,
@@ -208,13 +211,14 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				...committing,
 				policy: () => checks.forCommit(true),
 				native,
-				names,
 				hasExpectations,
 			}),
 			commit: new Commit({
 				...committing,
 				policy: () => checks.forCommit(),
 				worker,
+				adopted: (record) => masters.seen(record),
+				guard: (record, deadline) => deadlines.add(record, deadline),
 				pump: () => ticker.pump(),
 				refused: (kind, refusal) => operations.failover.refused(kind, refusal),
 			}),
@@ -270,6 +274,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			clock,
 			ended: (kind, record) => operations.commit.ended(kind, record),
 			announced: (record) => {
+				deadlines.announced(record);
 				const master = expectationMasters.find(record);
 				if (master) masters.announced(master);
 			},
@@ -296,6 +301,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			failed: (error) => log.limited("expectations", error.message),
 		});
 		cleanup.unshift(() => expectationWatch.close());
+		const deadlines = new ExpectationDeadlines({
+			clock,
+			internal: internal[EXPECTATION],
+			remove: async (records) => {
+				await worker.run(jobOf(records.map((record) => ({ record, step: "delete" }))));
+				log.notice(
+					`${records.length} committed expectations were there beyond their time and have been removed`,
+				);
+			},
+			failed: (error) => log.limited("expectations", error.message),
+		});
+		cleanup.unshift(() => deadlines.close());
 		const listener = new EventListener({
 			native,
 			clock,

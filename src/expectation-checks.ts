@@ -3,6 +3,7 @@
 import type { ExternalCache } from "./cache/external-cache.ts";
 import type { InternalCache } from "./cache/internal-cache.ts";
 import type { RecordStore } from "./cache/record-store.ts";
+import type { CommitJudge } from "./commit/expectation-choice.ts";
 import { EXP_CLASS, EXP_ID, newExpectationRecord } from "./conntrack/expectation-record.ts";
 import { formatExpectation } from "./conntrack/format.ts";
 import { EXPECTATION } from "./conntrack/kind.ts";
@@ -91,7 +92,7 @@ export class ExpectationChecks implements ExpectationJudge {
 	 *
 	 * @param isRehearsal nothing is counted, nothing is logged
 	 */
-	forCommit(isRehearsal = false): (expectation: Int32Array, store: RecordStore) => number {
+	forCommit(isRehearsal = false): CommitJudge {
 		const { internal, policy, conntracksBeside, ownMaster } = this.#options;
 		const tally = new Tally();
 		const record = this.#copy;
@@ -100,7 +101,7 @@ export class ExpectationChecks implements ExpectationJudge {
 			internal.store.read(slot, record);
 			tally.add(masterKey(record, this.#master), record[EXP_CLASS]!, false, 0);
 		}
-		return (expectation, store) => {
+		return (expectation, store, isCounted) => {
 			const known = internal.store.find(expectation);
 			const isHeld = known >= 0 && internal.store.isLive(known);
 			const key = masterKey(expectation, this.#master);
@@ -108,7 +109,7 @@ export class ExpectationChecks implements ExpectationJudge {
 			// as its node has it; without a master the kernel takes none, and says so
 			const beside = conntracksBeside(store);
 			const theirs = beside && findMaster(beside, expectation, this.#master, false);
-			const standing = isHeld ? undefined : tally.standing(key, kind, false, 0);
+			const standing = isHeld || !isCounted ? undefined : tally.standing(key, kind, false, 0);
 			let code = policy.judge(expectation, theirs, standing);
 			// and as it is in this kernel
 			record.set(expectation);

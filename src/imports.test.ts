@@ -28,7 +28,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	cache: { values: ["conntrack"], node: [] },
 	channel: { values: ["system"], node: [] },
 	sync: { values: ["conntrack", "cache", "policy"], types: ["system/clock"], node: [] },
-	commit: { values: ["conntrack", "cache", "filter", "netlink", "system"], node: [] },
+	commit: { values: ["conntrack", "cache", "filter", "netlink", "policy", "system"], node: [] },
 	"commit/worker": {
 		values: ["conntrack", "cache", "filter", "netlink", "system"],
 		node: ["node:worker_threads"],

@@ -9,10 +9,12 @@ import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
 import { ALIVE_HERE, DEAD, HIDDEN, LATER_HERE, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
-import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
+import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import type { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS, H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import type { CommitWorker } from "./commit-worker.ts";
+import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
 import { givesWay } from "./join.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
@@ -33,10 +35,15 @@ export interface CommitOptions {
 	internal: readonly [CommitTarget, CommitTarget];
 	/** The peers' caches of a kind, the one that knows best first. */
 	externals: (kind: Kind) => readonly CommitSource[];
+	names: NameTable;
 	clock: Clock;
 	windowTracking: boolean;
 	/** CommitTimeout, seconds. */
 	timeout: number | undefined;
+	/** A conntrack is ours from now on. */
+	adopted?: (record: Int32Array) => void;
+	/** An expectation is in the kernel because of us, as it is there now, and shall be over by then (monotonic, ms). */
+	guard?: (record: Int32Array, deadline: number) => void;
 	/** Something has become dirty. */
 	pump: () => void;
 	refused: (kind: Kind, refusal: Refusal) => void;
@@ -46,7 +53,7 @@ export interface CommitOptions {
 	 */
 	termBegan: () => number;
 	/** A judge of expectations for one commit; absent: all may into the kernel. */
-	policy?: () => (expectation: Int32Array, store: RecordStore) => number;
+	policy?: () => CommitJudge;
 }
 
 /** What one half of a commit came to, and the seconds that it took. */
@@ -85,10 +92,7 @@ export class Commit {
 		try {
 			await this.#hideStale(externals);
 			for (const external of externals) external.touched = new Set();
-			const result =
-				kind === CONNTRACK
-					? await this.#conntracks(externals)
-					: await this.#expectations.run(externals, this.#parts(externals));
+			const result = kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations.run();
 			return { ...result, seconds: (clock.now() - startedAt) / 1000 };
 		} finally {
 			for (const external of externals) external.touched = undefined;
@@ -102,6 +106,10 @@ export class Commit {
 	/** The kernel says that an entry has ended: a commit that is under way must not bring it back. */
 	ended(kind: Kind, record: Int32Array): void {
 		if (!this.isRunning) return;
+		if (kind === EXPECTATION) {
+			this.#expectations.ended(record);
+			return;
+		}
 		for (const { store } of this.#options.externals(kind)) {
 			const slot = store.find(record);
 			if (slot < 0 || !store.isLive(slot) || !store.isOwned(slot)) continue;
@@ -120,14 +128,12 @@ export class Commit {
 	}
 
 	async #conntracks(externals: readonly CommitSource[]): Promise<CommitResult> {
-		const { worker, clock, windowTracking, timeout } = this.#options;
+		const { worker, windowTracking, timeout } = this.#options;
 		const adopted = new SharedArrayBuffer(Math.max(4, externals.length * 4));
 		const job = {
 			type: "commit",
-			kind: CONNTRACK,
 			parts: this.#parts(externals),
 			adopted,
-			nowSeconds: seconds(clock),
 			windowTracking,
 			...(timeout === undefined ? {} : { timeout }),
 		} as const;
@@ -296,6 +302,7 @@ export class Commit {
 		store.setMark(slot, LATER_HERE, false);
 		store.setMark(slot, ALIVE_HERE, true);
 		internal.apply(record, false, seconds(this.#options.clock));
+		this.#options.adopted?.(record);
 	}
 
 	/** The kernel did not take an entry, and that is final. */

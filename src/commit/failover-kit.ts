@@ -50,6 +50,8 @@ export class FailoverKit {
 	readonly worker: CommitWorker;
 	readonly commit: Commit;
 	readonly refusals: NamedRefusal[] = [];
+	/** Hears of committed expectations. */
+	guard: (record: Int32Array, deadline: number) => void = () => {};
 	readonly #listener: EventListener;
 	readonly #clock: Clock;
 	#version = 0;
@@ -70,11 +72,13 @@ export class FailoverKit {
 			worker,
 			internal: [conntracks, expectations],
 			externals: (kind) => this.external[kind],
+			names,
 			clock,
 			windowTracking,
 			timeout,
 			pump: () => {},
 			termBegan,
+			guard: (record, deadline) => this.guard(record, deadline),
 			refused: (kind, refusal) => {
 				const entry =
 					kind === CONNTRACK
@@ -89,6 +93,7 @@ export class FailoverKit {
 		this.kernel = new KernelTables(native, systemClock, names);
 		const apply = (kind: Kind, event: string, record: Int32Array, port: number): void => {
 			const cache = kind === CONNTRACK ? conntracks : expectations;
+			if (event === "destroy") this.commit.ended(kind, record);
 			if (event === "destroy") cache.destroy(record, this.now);
 			else cache.apply(record, event === "new", this.now, port === 0);
 		};

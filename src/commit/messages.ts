@@ -29,22 +29,40 @@ export interface NamesMessage {
 	names: string[];
 }
 
+/** Conntracks. */
 export interface CommitJob {
 	type: "commit";
 	job: number;
-	kind: Kind;
 	/** What to commit: slots below `end` of each store. */
 	parts: { store: number; end: number }[];
 	/**
 	 * How far the main thread has taken the entries into the internal cache, one word per part; the worker waits
-	 * until its slot is below. Absent for expectations.
+	 * until its slot is below.
 	 */
 	adopted?: SharedArrayBuffer;
-	/** The daemon's monotonic clock, seconds, as in the records' headers. */
-	nowSeconds: number;
 	windowTracking: boolean;
 	/** Seconds that every conntrack gets (CommitTimeout), instead of what its origin last told. */
 	timeout?: number;
+}
+
+/** What is to be done with an expectation. */
+export type ExpectationStep =
+	/** It is made. */
+	| "create"
+	/** This kernel has it: its time is set, if more is left of it. One that has ended meanwhile is left alone. */
+	| "join"
+	/** This kernel has another one's left-over in its place. */
+	| "replace"
+	/** This very one, by its id, is taken out. */
+	| "delete";
+
+/** Expectations: whole records, one after another, whose timeout is what is left of them now. */
+export interface ExpectJob {
+	type: "expect";
+	job: number;
+	records: Int32Array;
+	/** One for each record. */
+	steps: ExpectationStep[];
 }
 
 /** Slots that changed while the commit ran: once more. */
@@ -92,6 +110,7 @@ export type ToWorker =
 	| ChunkMessage
 	| NamesMessage
 	| CommitJob
+	| ExpectJob
 	| AgainJob
 	| EvictJob
 	| FlushJob
@@ -125,7 +144,13 @@ export type RefusalCause =
 	/** The table is full, and nothing of this value was tried any more. */
 	| "not tried"
 	/** The kernel translated it otherwise than the peer's had; it was deleted again. */
-	| "translated";
+	| "translated"
+	/** Another master's expectation waits for the same. */
+	| "another master"
+	/** The expectation was made, and is not there. */
+	| "gone"
+	/** The kernel's expectation is not what was asked for. */
+	| "differs";
 
 /** An entry that the kernel did not take. */
 export interface Refusal {
@@ -133,7 +158,7 @@ export interface Refusal {
 	record: Int32Array;
 	errno: number;
 	/** Which request failed. */
-	step: "create" | "update" | "replace";
+	step: "create" | "update" | "replace" | "check";
 	/** Whether the kernel has an entry with this key all the same. */
 	exists: boolean;
 	cause?: RefusalCause;
@@ -162,6 +187,10 @@ export interface CommitResult {
 	replaced: number;
 	/** Expectations whose time is over. */
 	expired: number;
+	/** Expectations in whose place this kernel, or the peer itself, has a newer one of the same master. */
+	outdated: number;
+	/** Expectations whose connection has come already. */
+	consumed: number;
 	/** Created without their helper, which this kernel refused. */
 	withoutHelper: number;
 	/** Created without the relation to their master, which is not in the kernel. */
@@ -184,6 +213,8 @@ export function newCommitResult(): CommitResult {
 		replaced: 0,
 		expired: 0,
 		superseded: 0,
+		outdated: 0,
+		consumed: 0,
 		withoutHelper: 0,
 		withoutMaster: 0,
 		offloaded: 0,

@@ -1,7 +1,11 @@
 // A kernel of one's own behind the calls of the native addon: it takes the requests that the committers write, and
 // answers them from model tables. For rehearsals that may not have a network namespace.
 
-import { EXPECTATION_WORDS, newExpectationRecord } from "../conntrack/expectation-record.ts";
+import {
+	EXPECTATION_WORDS,
+	type ExpectationRecord,
+	newExpectationRecord,
+} from "../conntrack/expectation-record.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { isIcmp } from "../conntrack/protocol.ts";
 import { IP_CT_TCP_FLAG_BE_LIBERAL, tcpFlagsOrig, tcpFlagsReply } from "../conntrack/protoinfo.ts";
@@ -25,6 +29,7 @@ import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
 import { ExpectationDecoder } from "../netlink/decode-expectation.ts";
 import { TupleDecoder } from "../netlink/decode-tuple.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "../netlink/encode-conntrack.ts";
+import { ExpectationEncoder } from "../netlink/encode-expectation.ts";
 import { encodeTuple } from "../netlink/encode-tuple.ts";
 import {
 	attributesOf,
@@ -56,6 +61,7 @@ export class ModelKernel {
 	readonly #writer = new AttributeWriter(2 * CONNTRACK_REQUEST_MAX);
 	readonly #answer = new AttributeWriter(2 * CONNTRACK_REQUEST_MAX);
 	readonly #encoder: ConntrackEncoder;
+	readonly #expectationEncoder: ExpectationEncoder;
 	/** Answers that wait, by socket. Bounded: whoever sends a batch reads its answers before the next. */
 	readonly #answers = new Map<number, Uint8Array[]>();
 
@@ -64,6 +70,7 @@ export class ModelKernel {
 		this.#decoder = new ConntrackDecoder(names);
 		this.#expectations = new ExpectationDecoder(names);
 		this.#encoder = new ConntrackEncoder(this.#writer, names);
+		this.#expectationEncoder = new ExpectationEncoder(this.#writer, names);
 	}
 
 	/** The addon's calls, with sockets that lead here. */
@@ -129,13 +136,31 @@ export class ModelKernel {
 			this.#translate(wire, attributesOf(start), end, record);
 			return this.#tables.create(record);
 		}
-		if (type !== (EXP | C.IPCTNL_MSG_EXP_NEW) && type !== (EXP | C.IPCTNL_MSG_EXP_DELETE)) return EOPNOTSUPP;
+		if (type === (EXP | C.IPCTNL_MSG_EXP_GET) && (flags & C.NLM_F_DUMP) === C.NLM_F_DUMP) {
+			for (const one of this.#tables.expectations) this.#show(fd, one, messageSequence(wire, start));
+			return 0;
+		}
 		const record = newExpectationRecord();
+		// only a creation has mask and master
 		const isWhole = this.#expectations.decode(wire, attributesOf(start), end, record);
+		if (type === (EXP | C.IPCTNL_MSG_EXP_GET)) {
+			const found = this.#tables.findExpectation(record);
+			if (found) this.#show(fd, found, messageSequence(wire, start));
+			return found ? 0 : ENOENT;
+		}
+		if (type !== (EXP | C.IPCTNL_MSG_EXP_NEW) && type !== (EXP | C.IPCTNL_MSG_EXP_DELETE)) return EOPNOTSUPP;
 		if (type === (EXP | C.IPCTNL_MSG_EXP_DELETE)) return this.#tables.deleteExpectation(record);
 		if (!isWhole) return EINVAL;
 		if (!isNew) return this.#tables.updateExpectation(record);
 		return this.#tables.createExpectation(record.slice(0, EXPECTATION_WORDS));
+	}
+
+	/** Answers with an expectation: like the request that makes it. */
+	#show(fd: number, record: ExpectationRecord, sequence: number): void {
+		const source = this.#writer;
+		source.at = 0;
+		this.#expectationEncoder.create(record, sequence);
+		this.#answers.get(fd)?.push(source.wire.bytes.slice(0, source.at));
 	}
 
 	/** CTA_NAT_SRC and CTA_NAT_DST: ranges of one address and one port. */

@@ -2,12 +2,20 @@
 // (scratch.ts). What a kernel knows and does not tell is not here: the limits of a helper's expectations, and what it
 // drops to make room.
 import {
+	EXP_DST,
 	EXP_KEY_FIRST,
 	EXP_KEY_WORDS,
+	EXP_MASK_DST,
+	EXP_MASK_PORTS,
+	EXP_MASK_SRC,
 	EXP_MASTER_DST,
 	EXP_MASTER_PORTS,
 	EXP_MASTER_PROTOCOLS,
 	EXP_MASTER_SRC,
+	EXP_PORTS,
+	EXP_PROTOCOLS,
+	EXP_SRC,
+	EXP_TIMEOUT,
 	EXP_ZONE,
 	type ExpectationRecord,
 } from "../conntrack/expectation-record.ts";
@@ -133,12 +141,26 @@ export class ModelTables {
 		return 0;
 	}
 
+	/** All that a request for an existing one changes is the time. */
 	updateExpectation(record: ExpectationRecord): number {
-		return this.#expectations.has(expectationKey(record)) ? 0 : ENOENT;
+		const known = this.findExpectation(record);
+		if (known) known[EXP_TIMEOUT] = record[EXP_TIMEOUT]!;
+		return known ? 0 : ENOENT;
 	}
 
 	deleteExpectation(record: ExpectationRecord): number {
-		return this.#expectations.delete(expectationKey(record)) ? 0 : ENOENT;
+		const known = this.findExpectation(record);
+		return known && this.#expectations.delete(expectationKey(known)) ? 0 : ENOENT;
+	}
+
+	/** The expectation that waits for the record's tuple (__nf_ct_expect_find), whatever its mask and master. */
+	findExpectation(record: ExpectationRecord): ExpectationRecord | undefined {
+		for (const known of this.#expectations.values()) if (waitsFor(known, record)) return known;
+		return undefined;
+	}
+
+	get expectations(): Iterable<ExpectationRecord> {
+		return this.#expectations.values();
 	}
 }
 
@@ -166,6 +188,16 @@ const masterKey = (r: ConntrackRecord): string =>
 	tupleKey(r, r[MASTER_PROTOCOLS]!, r[MASTER_PORTS]!, MASTER_SRC, MASTER_DST, r[ZONES]! & 0xffff);
 const expectationMaster = (r: ExpectationRecord): string =>
 	tupleKey(r, r[EXP_MASTER_PROTOCOLS]!, r[EXP_MASTER_PORTS]!, EXP_MASTER_SRC, EXP_MASTER_DST, r[EXP_ZONE]!);
+
+function waitsFor(known: ExpectationRecord, record: ExpectationRecord): boolean {
+	if (known[EXP_PROTOCOLS] !== record[EXP_PROTOCOLS] || known[EXP_ZONE] !== record[EXP_ZONE]) return false;
+	if (((known[EXP_PORTS]! ^ record[EXP_PORTS]!) & known[EXP_MASK_PORTS]!) !== 0) return false;
+	for (let i = 0; i < 4; i++) {
+		if (((known[EXP_SRC + i]! ^ record[EXP_SRC + i]!) & known[EXP_MASK_SRC + i]!) !== 0) return false;
+		if (((known[EXP_DST + i]! ^ record[EXP_DST + i]!) & known[EXP_MASK_DST + i]!) !== 0) return false;
+	}
+	return true;
+}
 
 function expectationKey(record: ExpectationRecord): string {
 	return record.subarray(EXP_KEY_FIRST, EXP_KEY_FIRST + EXP_KEY_WORDS).join();

@@ -47,6 +47,12 @@ const CAUSES: Readonly<Record<RefusalCause, readonly [code: string, text: string
 	alive: ["tuple-alive", "another connection with its original tuple is alive here"],
 	"reply tuple": ["reply-clash", "its reply tuple belongs to another connection"],
 	"not tried": ["not-tried", "the table is full: nothing of its value was tried any more"],
+	"another master": ["expectation-clash", "another master's expectation waits for the same"],
+	gone: [
+		"expectation-gone",
+		"not in the kernel afterwards: used at once, or thrown out by the helper's limit",
+	],
+	differs: ["expectation-differs", "the kernel has made something else of it"],
 	translated: ["translated-otherwise", "the kernel gave it another address or port, so it was deleted again"],
 };
 

@@ -118,6 +118,16 @@ const LINES: readonly [count: (half: HalfReport) => number, done: string, would:
 		"are another node's by now, whose view counts",
 	],
 	[({ counts }) => counts.expired, "were over and have not been committed", "are over"],
+	[
+		({ counts }) => counts.outdated,
+		"were older than others of the same master",
+		"are older than others of the same master",
+	],
+	[
+		({ counts }) => counts.consumed,
+		"had served: their connection is there",
+		"have served: their connection is there",
+	],
 	[refusedByPolicy, "are refused by the policy", "are refused by the policy"],
 ];
 
@@ -188,9 +198,11 @@ export function rehearsalHead(report: CommitReport): string {
 /** What it prints about one half, up to the entries that it names. */
 export function rehearsalText(half: HalfReport): string {
 	const name = half.kind === CONNTRACK ? "conntracks" : "expectations";
+	const { expired, superseded, outdated, consumed } = half.counts;
 	const total = restored(half) + half.counts.failed;
-	if (total + half.counts.expired === 0) return `${name}: none\n`;
-	const lines = [`${name}: ${total + half.counts.expired}`];
+	const all = total + expired + superseded + outdated + consumed;
+	if (all === 0) return `${name}: none\n`;
+	const lines = [`${name}: ${all}`];
 	const tell = (count: number, text: string): void => {
 		if (count > 0) lines.push(`  ${count} ${text}`);
 	};

@@ -33,7 +33,7 @@ const stores: StoreReader[] = [];
 const scratch = workerData ? enterScratch(loadNative(), names, workerData as ScratchOptions) : undefined;
 const native = scratch?.native ?? loadNative();
 const conntracks = new ConntrackCommitter(native, names);
-const expectations = new ExpectationCommitter(native, names);
+const expectations = new ExpectationCommitter(conntracks.requests, names);
 const flusher = new Flusher(native, names);
 /** Jobs that were taken from the queue while another one needed the message behind them. */
 const jobs: ToWorker[] = [];
@@ -70,15 +70,13 @@ function report(job: number): void {
 			send({ type: "refused", job, refusals: source.refusals.splice(0, REPORT) });
 		}
 	}
-	while (conntracks.joined.length > 0) {
-		send({ type: "joined", job, entries: conntracks.joined.splice(0, REPORT) });
+	for (const source of [conntracks, expectations]) {
+		while (source.joined.length > 0) send({ type: "joined", job, entries: source.joined.splice(0, REPORT) });
 	}
 }
 
 function commit(job: CommitJob): CommitResult {
-	const isConntrack = job.kind === CONNTRACK;
-	if (isConntrack) conntracks.begin(job.windowTracking, job.timeout);
-	else expectations.begin(job.nowSeconds);
+	conntracks.begin(job.windowTracking, job.timeout);
 	const adopted = job.adopted && new Int32Array(job.adopted);
 	let superseded = 0;
 	job.parts.forEach(({ store, end }, part) => {
@@ -89,15 +87,13 @@ function commit(job: CommitJob): CommitResult {
 				while ((limit = Atomics.load(adopted, part)) <= slot) Atomics.wait(adopted, part, limit);
 				fetchWaiting();
 			}
-			if (isConntrack) conntracks.add(stores[store]!, slot);
-			else expectations.add(stores[store]!, slot);
+			conntracks.add(stores[store]!, slot);
 			if (stores[store]!.isSuperseded(slot)) superseded++;
 			if (conntracks.joined.length + conntracks.refusals.length >= REPORT) report(job.job);
 		}
 	});
-	const committer = isConntrack ? conntracks : expectations;
-	committer.finish();
-	return { ...committer.result, superseded };
+	conntracks.finish();
+	return { ...conntracks.result, superseded };
 }
 
 /** Entries that changed behind the cursor; they exist now, so most of them are updates. */
@@ -121,6 +117,8 @@ function run(message: ToWorker): CommitResult {
 	switch (message.type) {
 		case "commit":
 			return commit(message);
+		case "expect":
+			return expectations.run(message.records, message.steps);
 		case "again":
 			return again(message);
 		case "evict":

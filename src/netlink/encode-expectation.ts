@@ -6,6 +6,7 @@ import {
 	EXP_FN,
 	EXP_HAS,
 	EXP_HELPER,
+	EXP_ID,
 	EXP_MASK_DST,
 	EXP_MASK_PORTS,
 	EXP_MASK_PROTOCOLS,
@@ -29,6 +30,7 @@ import {
 	X_FLAGS,
 	X_FN,
 	X_HELPER,
+	X_ID,
 	X_NAT,
 } from "../conntrack/expectation-record.ts";
 import type { NameTable } from "../conntrack/names.ts";
@@ -65,10 +67,22 @@ export class ExpectationEncoder {
 		this.#new(record, sequence, 0, seconds);
 	}
 
-	/** A request to delete the expectation; ENOENT if there is none. */
+	/**
+	 * A request for the expectation that waits for this tuple, whoever its master is; ENOENT if there is none. The answer
+	 * is like an event.
+	 */
+	get(record: ExpectationRecord, sequence: number): void {
+		const request = this.#begin(C.IPCTNL_MSG_EXP_GET, C.NLM_F_REQUEST, sequence, record);
+		this.#tuple(record);
+		this.#zone(record);
+		endRequest(this.writer, request);
+	}
+
+	/** A request to delete the expectation, and if its id is known that very one; ENOENT if there is none. */
 	delete(record: ExpectationRecord, sequence: number, flags: number): void {
 		const request = this.#begin(C.IPCTNL_MSG_EXP_DELETE, C.NLM_F_REQUEST | flags, sequence, record);
 		this.#tuple(record);
+		if (record[EXP_HAS]! & X_ID) this.writer.u32(C.CTA_EXPECT_ID, record[EXP_ID]!);
 		this.#zone(record);
 		endRequest(this.writer, request);
 	}
