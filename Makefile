@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -97,6 +97,10 @@ simulate: build-simulation
 ## fuzz: generated and mutated input for every parser (COUNT=100000 for each, JOBS=2; COUNT=full: 26 million, half an hour)
 fuzz: build
 	@node test/fuzz/fuzz.mjs --target $(or $(TARGET),all) --count $(or $(COUNT),100000) --jobs $(or $(JOBS),2)
+
+## policy-oracle: generated expectations against a second opinion on the expectation policy (COUNT=1000000 SEED=...; a minute or two)
+policy-oracle: build
+	@node test/policy/main.mjs $(or $(COUNT),1000000) $(SEED)
 
 ## chaos: rounds of faults on a running pair with live flows (ROUNDS=200 SEED=1 CHAOS=--sealed; root, half an hour)
 chaos: build
