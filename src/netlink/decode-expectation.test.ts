@@ -116,6 +116,17 @@ test("class, flags and zone are read, and are absent or zero where the kernel is
 	assert.equal(full.class, 0xff000001);
 });
 
+test("NAT that the kernel shows for the broadcast helpers is what its memory held before, and is not read", () => {
+	const named = (name: string) =>
+		decodeNodes([
+			...parseAttributes(MESSAGES[0]!).filter(({ type }) => type !== 6),
+			{ type: 6, payload: new TextEncoder().encode(`${name}\0`) },
+		]) as Expectation;
+	assert.equal(named("netbios-ns").nat, undefined);
+	assert.equal(named("snmp").nat, undefined);
+	assert.notEqual(named("irc").nat, undefined);
+});
+
 test("a message without tuple, mask or master is refused", () => {
 	for (const message of MESSAGES) {
 		for (const missing of [1, 2, 3]) {

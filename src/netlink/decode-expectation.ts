@@ -39,6 +39,12 @@ import { align, type WireBuffer } from "./attribute.ts";
 import * as C from "./constants.ts";
 import { TupleDecoder } from "./decode-tuple.ts";
 
+/**
+ * Helpers of which the kernel shows NAT that nobody has set: nf_conntrack_broadcast_help leaves saved_addr, saved_proto
+ * and dir as they were in the memory that it got (Linux 6.18), and never uses them.
+ */
+const WITHOUT_NAT: readonly string[] = ["netbios-ns", "snmp"];
+
 export class ExpectationDecoder {
 	readonly #names: NameTable;
 	readonly #tuple = new TupleDecoder();
@@ -123,6 +129,9 @@ export class ExpectationDecoder {
 				default: // newer kernels add attributes: skipped
 			}
 			at += align(length);
+		}
+		if ((has & (X_NAT | X_HELPER)) === (X_NAT | X_HELPER)) {
+			if (WITHOUT_NAT.includes(this.#names.name(record[EXP_HELPER]!))) has &= ~X_NAT;
 		}
 		record[EXP_HAS] = has;
 		return nests === 7 && (record[EXP_PROTOCOLS]! & 0xff) !== 0;

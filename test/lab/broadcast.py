@@ -14,7 +14,7 @@ import time
 from steps import say
 
 IP_FREEBIND = 15
-AGAIN = 0.1
+AGAIN = 0.2
 
 
 def bound(address, port):
