@@ -45,7 +45,9 @@ const HELPERS = [
 	"",
 ];
 const FUNCTIONS = ["nat-follow-master", "sip", "Q.931", "callforwarding", "other", ""];
-const PORTS = [0, 1, 20, 21, 22, 137, 161, 1023, 1024, 1025, 1719, 1720, 2000, 2001, 5060, 40000, 50000, 65535];
+const PORTS = [
+	0, 1, 20, 21, 22, 137, 161, 1023, 1024, 1025, 1719, 1720, 2000, 2001, 5060, 40000, 50000, 65535,
+];
 
 /** @param random { below(n), chance(p), pick(list) } */
 export function makeCase(random) {
