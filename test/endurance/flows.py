@@ -38,7 +38,8 @@ from pattern import Checker, WORD, words  # noqa: E402
 UP, DOWN = 0, 1 << 31               # where the numbers of either direction begin
 END = b"\xff" * WORD                # in the place of a number: the client asks the server to end
 UNANSWERED_MAX = 256 * 1024         # bytes that a connection may have under way
-LIFE = (1.5, 40.0)                  # seconds; every fifth connection has no end
+LIFE = (1.5, 40.0)                  # seconds
+ENDLESS = 0.2                       # this share of the connections has no end
 FIRST_PORT = 20000
 CONNECT_PATIENCE = 4.0
 
@@ -201,7 +202,7 @@ class Flow(Stream):
         self.sent, self.goal, self.acknowledged = 0, None, False
         self.checker = Checker((number << 32) + DOWN)
         chance = client.chance
-        self.life = chance.uniform(*LIFE) if chance.random() < 0.8 else float("inf")
+        self.life = chance.uniform(*LIFE) if client.endless() > client.count * ENDLESS else float("inf")
         self.manner = chance.choice(("server", "server", "client", "reset"))
         super().__init__(sock, client.selector)
         try:
@@ -302,7 +303,7 @@ class Client:
         self.chance = random.Random(seed)
         self.control = Control(path)
         self.selector.register(self.control.sock, selectors.EVENT_READ, None)
-        self.port, self.due, self.turn = port, [], 0
+        self.port, self.count, self.due, self.turn = port, count, [], 0
         self.flows, self.number = set(), 0
         self.pairs = [Pair(source, target, count // len(pairs) + 1) for source, target in pairs]
         # between "moment" and the verdict nothing ends or begins
@@ -311,6 +312,9 @@ class Client:
         self.watched, self.lost, self.younger = set(), [], []
         for i in range(count):
             self.later(i * 0.004, self.begin, self.pairs[i % len(self.pairs)])
+
+    def endless(self):
+        return sum(flow.life == float("inf") for flow in self.flows)
 
     def later(self, seconds, action, *arguments):
         self.turn += 1
