@@ -2,12 +2,15 @@
 // asked by the production committer where that needs no kernel either.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ConntrackLayout } from "../cache/conntrack-layout.ts";
+import { RecordStore } from "../cache/record-store.ts";
 import {
 	type Conntrack,
 	conntrackFromRecord,
 	conntrackToRecord,
 	expectationToRecord,
 } from "../conntrack/conntrack.ts";
+import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
 import type { ConntrackRecord } from "../conntrack/record.ts";
 import { newConntrackRecord } from "../conntrack/record.ts";
@@ -25,9 +28,11 @@ import {
 } from "../netlink/kernel-cases.ts";
 import { attributesOf } from "../netlink/message.ts";
 import type { Native } from "../system/native.ts";
+import { ConntrackCommitter } from "./conntrack-committer.ts";
 import { ModelKernel } from "./model-kernel.ts";
 import { ModelTables } from "./model-tables.ts";
 import { RequestSocket } from "./request-socket.ts";
+import { StoreReader } from "./store-reader.ts";
 
 const OK = 0;
 const ENOENT = 2;
@@ -127,4 +132,35 @@ test("every kind of entry is shown as the kernel would show it", () => {
 		const expected = comparable({ ...conntrack, ...differs });
 		assert.deepEqual(comparable(shown!), expected, name);
 	}
+});
+
+test("a commit into a table that is nearly full: the most valuable first, and the counts are exact", () => {
+	const { tables, names, record } = model(100);
+	for (const one of udpEntries(10, 50_000)) tables.load(record(one));
+	const entries: Conntrack[] = [
+		...udpEntries(50, 1).map((one) => ({ ...one, status: 0x8 })),
+		...udpEntries(30, 1000),
+		...udpEntries(40, 2000).map((one) => ({ ...one, protocol: 6, tcp: TCP.tcp })),
+	];
+	const store = new RecordStore(new ConntrackLayout(), 1);
+	for (const one of entries) store.insert(record(one), 0);
+	const { slab, layout } = store;
+	const chunks = [slab, (layout as ConntrackLayout).ipv6, (layout as ConntrackLayout).rare].map(
+		(one) => one.chunks,
+	);
+	const reader = new StoreReader(CONNTRACK, chunks, () => {});
+	const settings = new Map([
+		["net.netfilter.nf_conntrack_max", () => 100],
+		["net.netfilter.nf_conntrack_count", () => tables.count],
+	]);
+	const native = new ModelKernel(tables, names).native({} as Native);
+	const committer = new ConntrackCommitter(native, names, (name) => settings.get(name)?.());
+	committer.begin(false, undefined);
+	for (let slot = 0; slot < store.end; slot++) committer.add(reader, slot);
+	committer.finish();
+	const { created, failed, full } = committer.result;
+	assert.deepEqual({ created, failed, full }, { created: 90, failed: 30, full: [0, 0, 0, 30] });
+	assert.equal(committer.refusals.length, 30);
+	assert.equal(tables.count, 100);
+	for (const one of entries.slice(50)) assert.equal(tables.create(record(one)), EEXIST, "it is there");
 });

@@ -72,6 +72,11 @@ export class ModelTables {
 		this.#rules = rules;
 	}
 
+	/** Conntracks. */
+	get count(): number {
+		return this.#count;
+	}
+
 	/** An entry that the kernel has. The record is kept. */
 	load(record: ConntrackRecord): void {
 		this.#conntracks.set(originalKey(record), record);

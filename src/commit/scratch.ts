@@ -14,6 +14,7 @@ import {
 } from "../conntrack/record.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "../netlink/encode-conntrack.ts";
 import type { Native, SystemError } from "../system/native.ts";
+import { readSysctl, type Sysctl } from "../system/sysctl.ts";
 import { type CommitResult, newCommitResult, type ScratchOptions, type ScratchState } from "./messages.ts";
 import { ModelKernel } from "./model-kernel.ts";
 import { ModelTables } from "./model-tables.ts";
@@ -28,6 +29,8 @@ const EOPNOTSUPP = 95;
 export interface ScratchTables {
 	/** Whose sockets are those of the scratch tables. */
 	native: Native;
+	/** What the kernel's settings say of them. */
+	sysctl: Sysctl;
 	/** Copies the kernel's tables: `created` is what was copied, `failed` what the copy did not take. */
 	copy: (hasExpectations: boolean) => CommitResult;
 	state: ScratchState;
@@ -57,7 +60,8 @@ export function enterScratch(native: Native, names: NameTable, options: ScratchO
 		try {
 			const namespace = new ScratchNamespace(recording, names);
 			const copy = (hasExpectations: boolean): CommitResult => namespace.copy(hasExpectations);
-			return { native: recording, copy, state: { sockets } };
+			// a thread reads the settings of its own namespace
+			return { native: recording, sysctl: readSysctl, copy, state: { sockets } };
 		} catch (error) {
 			if ((error as SystemError).syscall !== "unshare") throw error;
 			offlineCause = `no network namespace: ${(error as Error).message}`;
@@ -81,7 +85,12 @@ export function enterScratch(native: Native, names: NameTable, options: ScratchO
 		});
 		return result;
 	};
-	return { native: new ModelKernel(tables, names).native(native), copy, state: { sockets, offlineCause } };
+	return {
+		native: new ModelKernel(tables, names).native(native),
+		sysctl: (name) => (name === "net.netfilter.nf_conntrack_count" ? tables.count : readSysctl(name)),
+		copy,
+		state: { sockets, offlineCause },
+	};
 }
 
 /**

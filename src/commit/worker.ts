@@ -32,7 +32,7 @@ const stores: StoreReader[] = [];
 /** For a rehearsal, everything below works on a copy of the kernel's tables. */
 const scratch = workerData ? enterScratch(loadNative(), names, workerData as ScratchOptions) : undefined;
 const native = scratch?.native ?? loadNative();
-const conntracks = new ConntrackCommitter(native, names);
+const conntracks = new ConntrackCommitter(native, names, scratch?.sysctl);
 const expectations = new ExpectationCommitter(conntracks.requests, names);
 const flusher = new Flusher(native, names);
 /** Jobs that were taken from the queue while another one needed the message behind them. */
