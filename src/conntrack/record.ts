@@ -100,8 +100,9 @@ const GROUPS: readonly (readonly [bit: number, first: number, words: number])[] 
 export function mergeConntrack(record: ConntrackRecord, change: ConntrackRecord, watched: number): boolean {
 	const has = change[HAS]!;
 	let changed = (has & ~record[HAS]! & watched) !== 0;
+	const isCutShort = isTimeoutCutShort(record, change);
 	for (const [bit, first, words] of GROUPS) {
-		if ((has & bit) === 0) continue;
+		if ((has & bit) === 0 || (bit === H_TIMEOUT && isCutShort)) continue;
 		for (let i = first; i < first + words; i++) {
 			if (record[i] !== change[i]) {
 				record[i] = change[i]!;
@@ -111,6 +112,25 @@ export function mergeConntrack(record: ConntrackRecord, change: ConntrackRecord,
 	}
 	record[HAS] = record[HAS]! | has;
 	return changed;
+}
+
+const TCP_ESTABLISHED = 3;
+/** IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED of either direction in the PROTOINFO word. */
+const DATA_UNACKNOWLEDGED = (0x10 << 16) | (0x10 << 24);
+
+/**
+ * Whether the change may tell the timeout of a moment: while data waits for its acknowledgement, an established
+ * connection has five minutes only (nf_conntrack_tcp.c, TCP_CONNTRACK_UNACK). The acknowledgement gives it its days back
+ * without an event, so what was told before is right. An event that is not about the state (a mark, a label) does not
+ * say whether something waits.
+ */
+function isTimeoutCutShort(record: ConntrackRecord, change: ConntrackRecord): boolean {
+	const has = change[HAS]!;
+	if ((record[HAS]! & H_TCP) === 0 || (record[HAS]! & has & H_TIMEOUT) === 0) return false;
+	if ((record[PROTOINFO]! & 0xff) !== TCP_ESTABLISHED || record[TIMEOUT]! >>> 0 <= change[TIMEOUT]! >>> 0)
+		return false;
+	if ((has & H_TCP) === 0) return true;
+	return (change[PROTOINFO]! & 0xff) === TCP_ESTABLISHED && (change[PROTOINFO]! & DATA_UNACKNOWLEDGED) !== 0;
 }
 
 /** Zeroes the words of absent attributes, so that two records with the same meaning are equal word by word. */
