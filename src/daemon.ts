@@ -16,6 +16,7 @@ import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
 import { formatBytes } from "./conntrack/address.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
+import { labelMask } from "./conntrack/labels.ts";
 import { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
@@ -102,6 +103,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const policy = general.filter ?? {};
 		const own = ownTraffic(sync.links);
 		const filter = new Filter(policy, own);
+		const labels = labelMask(sync.labels);
 		const hasExpectations = sync.expectationSync !== false;
 		const helpers = sync.expectationSync === false ? [] : sync.expectationSync;
 		const expectationMasters = new ExpectationMasters(internal, clock);
@@ -261,10 +263,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
 		// the way out of the kernel
 		const buffer = netlinkBuffer(config);
-		const dump = new KernelDump(native, clock, names);
+		const dump = new KernelDump(native, clock, names, { labels });
 		cleanup.unshift(() => dump.close());
 		// a socket of its own: a long dump of the other table must not hold it up
-		const expectationDump = new KernelDump(native, clock, names, dump.counters);
+		const expectationDump = new KernelDump(native, clock, names, { counters: dump.counters });
 		cleanup.unshift(() => expectationDump.close());
 		const router = new EventRouter({
 			internal,
@@ -290,6 +292,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			native,
 			clock,
 			names,
+			labels,
 			found: (record) => router.refreshed(record),
 			batchEnd: () => ticker.pump(),
 		});
@@ -323,6 +326,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			reliable: general.netlinkEventsReliable,
 			// a commit of a million entries must not overrun the socket that listens
 			ignorePorts: [worker.commitPort],
+			labels,
 		});
 		cleanup.unshift(() => listener.close());
 		log.notice("using user-space event filtering");

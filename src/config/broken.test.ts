@@ -371,6 +371,14 @@ const CASES: readonly Case[] = [
 		"2:32",
 		'a list ends with "}"',
 	),
+	...["128", "-1", "x", "1.5"].map((bit) =>
+		one(
+			`the label ${bit}`,
+			inSync(`${LINK} Options { Labels { 0\n${bit} } }`),
+			"3:1",
+			`"${bit}": a label is a number from 0 to 127`,
+		),
+	),
 	one(
 		"an unknown helper in the policy",
 		inSync(`${LINK} Options { ExpectationPolicy {\nHelper ftpd { } } }`),

@@ -56,6 +56,7 @@ test("Sync with only a link gets the defaults of FTFW and a warning", () => {
 		],
 		tcpWindowTracking: false,
 		expectationSync: false,
+		labels: [],
 		expectationPolicy: { onViolation: "quarantine", minDstPort: 1024, helpers: {} },
 	});
 	assert.deepEqual(warningsOf(`Sync { ${MULTICAST} }`), ["f:1:1: Sync has no Mode: FTFW is taken"]);
@@ -222,6 +223,8 @@ test("the link marked Default is the initial one, else the first; each knows its
 test("options arrive, helper names in lower case", () => {
 	const options = (text: string): NonNullable<Config["sync"]> => sync(`Options { ${text} }`);
 	assert.equal(options("TCPWindowTracking On").tcpWindowTracking, true);
+	assert.deepEqual(options("Labels { 24 0 127 0 } Labels { 1 }").labels, [0, 1, 24, 127]);
+	assert.deepEqual(options("").labels, []);
 	assert.equal(options("ExpectationSync yes").expectationSync, true);
 	assert.equal(options("ExpectationSync OFF").expectationSync, false);
 	assert.deepEqual(options("ExpectationSync { ftp Q.931 h.245 ftp }").expectationSync, [

@@ -151,6 +151,7 @@ const sync: readonly DirectiveSpec[] = [
 	row("TCPWindowTracking", "Options", onOff, "keep window tracking of recovered TCP connections", {
 		default: false,
 	}),
+	row("Labels", "Options", none, "replicate these connlabels", { block: { list: "numbers of labels" } }),
 	row(
 		"ExpectationSync",
 		"Options",

@@ -64,7 +64,7 @@ test("a configuration with every section survives printing", () => {
 		`Sync { RefreshTime 9 Mode NOTRACK { CommitTimeout 5 DisableInternalCache on }
 			UDP { IPv6_address fd00::1 IPv6_Destination_Address fd00::2 Port 1 Checksum no SndSocketBuffer 3 }
 			UDP Default { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 2 Interface eth1 }
-			Options { TCPWindowTracking on ExpectationSync { ftp "x#y" } } }
+			Options { TCPWindowTracking on Labels { 3 127 } ExpectationSync { ftp "x#y" } } }
 		General { Nice 3 LogFile /a#b LockFile "/with blank/{x}" PollSecs 4 Scheduler { Type FIFO Priority 0 }
 			Filter From Kernelspace {
 				Protocol Ignore { TCP IPv6-ICMP 112 }

@@ -41,6 +41,7 @@ function printSync(sync: SyncConfig): string[] {
 		...(sync.peers ? block("Peers", sync.peers.map(printPeer)) : []),
 		...block("Options", [
 			...printValues("Options", sync),
+			...(sync.labels.length === 0 ? [] : block("Labels", sync.labels.map(String))),
 			...(Array.isArray(expectationSync)
 				? block("ExpectationSync", expectationSync.map(quote))
 				: [`ExpectationSync ${onOff(expectationSync)}`]),

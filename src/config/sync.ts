@@ -1,6 +1,7 @@
 // The Sync section: mode, dedicated links, options.
 import type { Place } from "./directives.ts";
 import { buildExpectationPolicy } from "./expectation-policy.ts";
+import { buildLabels } from "./labels.ts";
 import { buildLink } from "./link.ts";
 import { omitUndefined } from "./omit-undefined.ts";
 import { buildPeers } from "./peers.ts";
@@ -28,6 +29,7 @@ export function buildSync(directive: Directive, section: Section, report: Report
 		links,
 		...omitUndefined({ peers: buildPeers(section, links, report) }),
 		tcpWindowTracking: options.flag("TCPWindowTracking"),
+		labels: buildLabels(options.blocks("Labels"), report),
 		expectationSync,
 		expectationPolicy: buildExpectationPolicy(
 			options.blocks("ExpectationPolicy"),
@@ -39,7 +41,7 @@ export function buildSync(directive: Directive, section: Section, report: Report
 
 type ModeValues = Omit<
 	SyncConfig,
-	"mode" | "links" | "peers" | "tcpWindowTracking" | "expectationSync" | "expectationPolicy"
+	"mode" | "links" | "peers" | "tcpWindowTracking" | "labels" | "expectationSync" | "expectationPolicy"
 >;
 
 function buildMode(

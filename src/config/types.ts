@@ -80,6 +80,8 @@ export interface SyncConfig {
 	/** Addresses of the nodes that may speak on the links, this node's own perhaps among them; absent: not limited. */
 	peers?: string[];
 	tcpWindowTracking: boolean;
+	/** The connlabels that are replicated, by number, in order. */
+	labels: number[];
 	/** A list holds lower-cased beginnings of helper names. */
 	expectationSync: false | true | string[];
 	expectationPolicy: ExpectationPolicyConfig;

@@ -59,6 +59,8 @@ export const H_SEQ_ORIG = 1 << 9;
 export const H_SEQ_REPLY = 1 << 10;
 export const H_LABELS = 1 << 11;
 export const H_SYNPROXY = 1 << 12;
+/** Not an attribute: whatever is not here the entry does not have. Of labels, which are cleared in silence. */
+export const H_WHOLE = 1 << 13;
 /** Every bit that the wire may carry (the id is the sender's own affair). */
 export const H_WIRE = 0x1fff & ~H_ID;
 
@@ -109,6 +111,10 @@ export function mergeConntrack(record: ConntrackRecord, change: ConntrackRecord,
 				if ((bit & watched) !== 0) changed = true;
 			}
 		}
+	}
+	if ((has & H_WHOLE) !== 0 && (record[HAS]! & ~has & H_LABELS) !== 0) {
+		record[HAS] = record[HAS]! & ~H_LABELS;
+		changed = true;
 	}
 	record[HAS] = record[HAS]! | has;
 	return changed;

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Conntrack, conntrackFromRecord } from "../conntrack/conntrack.ts";
+import { labelMask } from "../conntrack/labels.ts";
 import { NameTable } from "../conntrack/names.ts";
-import { newConntrackRecord } from "../conntrack/record.ts";
+import { H_LABELS, H_WIRE, HAS, mergeConntrack, newConntrackRecord } from "../conntrack/record.ts";
 import {
 	type AttributeNode,
 	attributeBytes,
@@ -12,7 +13,7 @@ import {
 	shortened,
 } from "./attribute-tree.ts";
 import * as captured from "./captured.ts";
-import { ConntrackDecoder } from "./decode-conntrack.ts";
+import { ConntrackDecoder, type LabelOptions } from "./decode-conntrack.ts";
 import { guardMessage } from "./guarded-wire.ts";
 
 const MESSAGES = [
@@ -24,12 +25,20 @@ const MESSAGES = [
 ].map((table) => hexBytes(table).slice(4));
 
 /** What the attributes say, or false; throws if the decoder reads anything else. The record is not clean before. */
-function decode(attributes: Uint8Array): Conntrack | false {
+function decode(attributes: Uint8Array, labels?: LabelOptions): Conntrack | false {
 	const names = new NameTable();
 	const record = newConntrackRecord().fill(0x55555555);
+	return read(attributes, record, labels, names) && conntrackFromRecord(record, names);
+}
+
+function read(
+	attributes: Uint8Array,
+	record: Int32Array,
+	labels?: LabelOptions,
+	names: NameTable = new NameTable(),
+): boolean {
 	const { wire, start, end } = guardMessage(attributes);
-	const isWhole = new ConntrackDecoder(names).decode(wire, start, end, record);
-	return isWhole && conntrackFromRecord(record, names);
+	return new ConntrackDecoder(names, labels).decode(wire, start, end, record);
 }
 
 const decodeTable = (table: string) => decode(hexBytes(table).slice(4));
@@ -156,9 +165,29 @@ test("a synproxy of zeroes, which every entry made over netlink has, is none", (
 });
 
 test("labels are words in the host's order; what a short attribute leaves out is zero", () => {
+	const all = { mask: labelMask(Array.from({ length: 128 }, (_, bit) => bit)), isWhole: false };
 	const whole = leaf(22, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0x80);
-	assert.deepEqual((decodeNodes([TUPLE_ORIG, whole]) as Conntrack).labels, [1, 2, 3, 0x80000000]);
-	assert.deepEqual((decodeNodes([TUPLE_ORIG, leaf(22, 7, 1, 0, 0)]) as Conntrack).labels, [0x107, 0, 0, 0]);
+	const labels = (options: LabelOptions | undefined, ...nodes: AttributeNode[]) =>
+		(decode(attributeBytes([TUPLE_ORIG, ...nodes]), options) as Conntrack).labels;
+	assert.deepEqual(labels(all, whole), [1, 2, 3, 0x80000000]);
+	assert.deepEqual(labels(all, leaf(22, 7, 1, 0, 0)), [0x107, 0, 0, 0]);
+	// none counts unless it is named
+	assert.equal(labels(undefined, whole), undefined);
+	const some = { mask: labelMask([0, 33, 64, 126]), isWhole: false };
+	assert.deepEqual(labels(some, whole), [1, 2, 1, 0]);
+	assert.equal(labels(some), undefined);
+});
+
+test("a dump without labels says that there are none, an event without labels says nothing", () => {
+	const mask = labelMask([0, 1]);
+	for (const isWhole of [true, false]) {
+		const known = newConntrackRecord();
+		assert.ok(read(attributeBytes([TUPLE_ORIG, leaf(22, 3, 0, 0, 0)]), known, { mask, isWhole }));
+		const change = newConntrackRecord();
+		assert.ok(read(attributeBytes([TUPLE_ORIG]), change, { mask, isWhole }));
+		assert.equal(mergeConntrack(known, change, H_WIRE), isWhole, "whether it is news");
+		assert.equal((known[HAS]! & H_LABELS) === 0, isWhole);
+	}
 });
 
 test("a zone of the entry counts for both directions, a zone in a tuple for that direction alone", () => {

@@ -1,5 +1,6 @@
 // CTA_* -> conntrack record. One walk over the attributes in whatever order they come: events, dumps and answers to
 // GET differ in it. Unknown attributes are skipped; a lying length makes the message malformed, never throws.
+import { allowsLabels, type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { packTcp } from "../conntrack/protoinfo.ts";
 import {
@@ -17,6 +18,7 @@ import {
 	H_SYNPROXY,
 	H_TCP,
 	H_TIMEOUT,
+	H_WHOLE,
 	HAS,
 	HELPER,
 	ID,
@@ -47,12 +49,29 @@ import { align, type WireBuffer } from "./attribute.ts";
 import * as C from "./constants.ts";
 import { TupleDecoder } from "./decode-tuple.ts";
 
+/** How connlabels are decoded. */
+export interface LabelOptions {
+	/** The labels that count; others are not seen. */
+	mask: LabelMask;
+	/**
+	 * The messages are dumps or answers, which leave out labels only if there are none. An event leaves them out, too, when
+	 * they have not changed.
+	 */
+	isWhole: boolean;
+}
+
 export class ConntrackDecoder {
 	readonly #names: NameTable;
 	readonly #tuple = new TupleDecoder();
+	readonly #labels: LabelMask;
+	readonly #hasLabels: boolean;
+	readonly #whole: number;
 
-	constructor(names: NameTable) {
+	constructor(names: NameTable, { mask, isWhole }: LabelOptions = { mask: NO_LABELS, isWhole: false }) {
 		this.#names = names;
+		this.#labels = mask;
+		this.#hasLabels = allowsLabels(mask);
+		this.#whole = isWhole && this.#hasLabels ? H_WHOLE : 0;
 	}
 
 	/**
@@ -140,8 +159,9 @@ export class ConntrackDecoder {
 					has |= H_SEQ_REPLY;
 					break;
 				case C.CTA_LABELS:
+					if (!this.#hasLabels) break;
 					for (let i = 0; i < 4; i++) {
-						record[LABELS + i] = i * 4 + 4 <= size ? wire.words[(payload >> 2) + i]! : 0;
+						record[LABELS + i] = i * 4 + 4 <= size ? wire.words[(payload >> 2) + i]! & this.#labels[i]! : 0;
 					}
 					has |= H_LABELS;
 					break;
@@ -158,7 +178,7 @@ export class ConntrackDecoder {
 		if (family === 0) return false;
 		record[ZONES] = (zoneOrig || zone) | ((zoneReply || zone) << 16);
 		if ((has & H_MASTER) !== 0 && zone !== 0 && record[MASTER_ZONE] === 0) record[MASTER_ZONE] = zone;
-		record[HAS] = has;
+		record[HAS] = has | this.#whole;
 		return true;
 	}
 

@@ -4,6 +4,7 @@
 // that wakes up for every event fights the kernel for the queue's lock, and costs the packet path more than itself.
 import type { ExpectationRecord } from "../conntrack/expectation-record.ts";
 import { newExpectationRecord } from "../conntrack/expectation-record.ts";
+import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { type ConntrackRecord, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
@@ -55,6 +56,8 @@ export interface ListenerOptions {
 	receiveBuffer: number;
 	reliable: boolean;
 	ignorePorts: readonly number[];
+	/** The connlabels that count; none unless given. */
+	labels?: LabelMask;
 }
 
 export class EventListener {
@@ -75,7 +78,10 @@ export class EventListener {
 	constructor(options: ListenerOptions) {
 		this.#handler = options.handler;
 		this.#clock = options.clock;
-		this.#conntracks = new ConntrackDecoder(options.names);
+		this.#conntracks = new ConntrackDecoder(options.names, {
+			mask: options.labels ?? NO_LABELS,
+			isWhole: false,
+		});
 		this.#expectations = new ExpectationDecoder(options.names);
 		const groups = [C.NFNLGRP_CONNTRACK_NEW, C.NFNLGRP_CONNTRACK_UPDATE, C.NFNLGRP_CONNTRACK_DESTROY];
 		if (options.expectations) groups.push(C.NFNLGRP_CONNTRACK_EXP_NEW, C.NFNLGRP_CONNTRACK_EXP_DESTROY);

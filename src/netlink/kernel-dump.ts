@@ -1,5 +1,6 @@
 // The kernel's tables, read whole: in slices, so that a million entries do not stop anything else.
 import { newExpectationRecord } from "../conntrack/expectation-record.ts";
+import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
@@ -27,6 +28,13 @@ export interface DumpCounters {
 	malformed: number;
 }
 
+export interface DumpOptions {
+	/** To be shared with another one's. */
+	counters?: DumpCounters;
+	/** The connlabels that count; none unless given. */
+	labels?: LabelMask;
+}
+
 export class KernelDump {
 	readonly counters: DumpCounters;
 	readonly #clock: Clock;
@@ -35,14 +43,15 @@ export class KernelDump {
 	readonly #wire = new WireBuffer(BATCH * STRIDE);
 	readonly #lengths = new Int32Array(BATCH);
 	readonly #names: NameTable;
+	readonly #labels: LabelMask;
 	#sequence = 0;
 	/** The kernel does one dump at a time per socket. */
 	#last: Promise<unknown> = Promise.resolve();
 	#wake: () => void = () => {};
 
-	/** @param counters to be shared with another one's */
-	constructor(native: Native, clock: Clock, names: NameTable, counters: DumpCounters = { malformed: 0 }) {
-		this.counters = counters;
+	constructor(native: Native, clock: Clock, names: NameTable, options: DumpOptions = {}) {
+		this.counters = options.counters ?? { malformed: 0 };
+		this.#labels = options.labels ?? NO_LABELS;
 		this.#clock = clock;
 		this.#names = names;
 		this.#socket = new NetlinkSocket(native, { receiveBuffer: 4 << 20 });
@@ -59,7 +68,7 @@ export class KernelDump {
 	 * @throws NetlinkError
 	 */
 	conntracks(visit: (record: Int32Array) => void): Promise<void> {
-		const decoder = new ConntrackDecoder(this.#names);
+		const decoder = new ConntrackDecoder(this.#names, { mask: this.#labels, isWhole: true });
 		const record = newConntrackRecord();
 		const request = new ConntrackEncoder(this.#writer, this.#names);
 		return this.#queue(() => this.#dump("dump conntracks", (n) => request.dump(n), decoder, record, visit));

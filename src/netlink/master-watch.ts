@@ -2,6 +2,7 @@
 // command, behind NAT) shifts the connection's sequence numbers from then on. The kernel sends no event for it, so
 // every translated TCP connection with a helper is asked for each second as long as it lives, and a master whose helper
 // has just announced an expectation at once, and when the segment has been rewritten.
+import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { IPPROTO_TCP } from "../conntrack/protocol.ts";
 import {
@@ -38,6 +39,8 @@ export interface MasterWatchOptions {
 	native: Native;
 	clock: Clock;
 	names: NameTable;
+	/** The connlabels that count; none unless given. */
+	labels?: LabelMask;
 	/** A master as the kernel has it now; the record is reused. */
 	found: (record: ConntrackRecord) => void;
 	/** Everything that was asked for has been handed over. */
@@ -67,7 +70,7 @@ export class MasterWatch {
 		this.#options = options;
 		this.#socket = new NetlinkSocket(options.native, { receiveBuffer: 1 << 20 });
 		this.#encoder = new ConntrackEncoder(this.#writer, options.names);
-		this.#decoder = new ConntrackDecoder(options.names);
+		this.#decoder = new ConntrackDecoder(options.names, { mask: options.labels ?? NO_LABELS, isWhole: true });
 		this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
 	}
 

@@ -1,0 +1,21 @@
+// Labels: the connlabels that are replicated, by number.
+import type { Report } from "./problem.ts";
+import { show } from "./problem.ts";
+import type { Directive } from "./syntax.ts";
+
+/** NF_CT_LABELS_MAX_SIZE is 16 bytes (linux/netfilter/xt_connlabel.h, XT_CONNLABEL_MAXBIT). */
+const BIT_MAX = 127;
+
+/** The numbers of the Labels sections, which are joined; in order, each once. */
+export function buildLabels(blocks: readonly Directive[], report: Report): number[] {
+	const bits = new Set<number>();
+	for (const { block, ...at } of blocks) {
+		if (block!.length === 0) report.warn(at, "Labels names no label: none is replicated");
+		for (const { name, ...word } of block!) {
+			const bit = /^\d{1,3}$/.test(name) ? Number(name) : BIT_MAX + 1;
+			if (bit <= BIT_MAX) bits.add(bit);
+			else report.error(word, `${show(name)}: a label is a number from 0 to ${BIT_MAX} (see connlabel.conf)`);
+		}
+	}
+	return [...bits].sort((a, b) => a - b);
+}
