@@ -205,6 +205,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			names,
 			clock,
 			windowTracking: sync.tcpWindowTracking,
+			labels,
 			timeout: sync.commitTimeout,
 			termBegan: () => Math.floor(ftfw.contacts.termFrom(clock.now()) / 1000),
 		};

@@ -10,6 +10,7 @@ import type { InternalCache } from "../cache/internal-cache.ts";
 import { ALIVE_HERE, DEAD, HIDDEN, LATER_HERE, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import type { LabelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS, H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
@@ -38,6 +39,8 @@ export interface CommitOptions {
 	names: NameTable;
 	clock: Clock;
 	windowTracking: boolean;
+	/** The connlabels that may be written; none unless given. */
+	labels?: LabelMask;
 	/** CommitTimeout, seconds. */
 	timeout: number | undefined;
 	/** A conntrack is ours from now on. */
@@ -128,13 +131,14 @@ export class Commit {
 	}
 
 	async #conntracks(externals: readonly CommitSource[]): Promise<CommitResult> {
-		const { worker, windowTracking, timeout } = this.#options;
+		const { worker, windowTracking, timeout, labels } = this.#options;
 		const adopted = new SharedArrayBuffer(Math.max(4, externals.length * 4));
 		const job = {
 			type: "commit",
 			parts: this.#parts(externals),
 			adopted,
 			windowTracking,
+			...(labels === undefined ? {} : { labels }),
 			...(timeout === undefined ? {} : { timeout }),
 		} as const;
 		const done = worker.run(job, this.#reports());
@@ -171,6 +175,7 @@ export class Commit {
 			result.failed += more.failed;
 			result.withoutHelper += more.withoutHelper;
 			result.withoutMaster += more.withoutMaster;
+			result.withoutLabels = Math.max(result.withoutLabels, more.withoutLabels);
 			await this.#evict(externals, result);
 		}
 		return result;

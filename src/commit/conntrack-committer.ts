@@ -4,6 +4,7 @@
 // An entry that exists is joined with what is there, or replaces it (meeting.ts). A helper that this kernel does not know
 // costs the helper, not the entry. Entries with a master wait for it: a creation that fails for want of a master is
 // tried again after the others, as long as that brings any further, and in the end made without.
+import { allowsLabels, type LabelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { IPPROTO_TCP } from "../conntrack/protocol.ts";
 import { IP_CT_TCP_FLAG_BE_LIBERAL, packTcp, TCP_ESTABLISHED } from "../conntrack/protoinfo.ts";
@@ -134,8 +135,9 @@ export class ConntrackCommitter {
 		return this.#tally.joined;
 	}
 
-	begin(windowTracking: boolean, timeout: number | undefined): void {
-		this.#options = { windowTracking };
+	begin(windowTracking: boolean, timeout: number | undefined, labels?: LabelMask): void {
+		this.#options = { windowTracking, ...(labels && allowsLabels(labels) && { labels }) };
+		this.#liberal = { ...this.#options, windowTracking: false };
 		this.#timeout = timeout;
 		this.#refusedHelpers.clear();
 		this.#timeouts.forget();

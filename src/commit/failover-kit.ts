@@ -13,6 +13,7 @@ import {
 	expectationToRecord,
 } from "../conntrack/conntrack.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
+import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { IPS_REPLICATED } from "../conntrack/status.ts";
 import { EventListener } from "../netlink/event-listener.ts";
@@ -32,6 +33,8 @@ export interface KitOptions {
 	windowTracking?: boolean;
 	/** CommitTimeout, seconds. */
 	timeout?: number;
+	/** The connlabels that count. */
+	labels?: LabelMask;
 	peers?: number;
 	/** When this node was put in charge, seconds. Without it every entry that it has is a left-over. */
 	termBegan?: () => number;
@@ -57,7 +60,14 @@ export class FailoverKit {
 	#version = 0;
 
 	private constructor(options: KitOptions, names: NameTable, worker: CommitWorker) {
-		const { native, clock = systemClock, windowTracking = false, timeout, peers = 1 } = options;
+		const {
+			native,
+			clock = systemClock,
+			windowTracking = false,
+			timeout,
+			labels = NO_LABELS,
+			peers = 1,
+		} = options;
 		const termBegan = options.termBegan ?? (() => Number.POSITIVE_INFINITY);
 		this.names = names;
 		this.worker = worker;
@@ -76,6 +86,7 @@ export class FailoverKit {
 			clock,
 			windowTracking,
 			timeout,
+			labels,
 			pump: () => {},
 			termBegan,
 			guard: (record, deadline) => this.guard(record, deadline),

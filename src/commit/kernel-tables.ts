@@ -7,8 +7,9 @@ import {
 	expectationFromRecord,
 	expectationToRecord,
 } from "../conntrack/conntrack.ts";
+import { labelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import { newConntrackRecord } from "../conntrack/record.ts";
+import { LABELS, newConntrackRecord } from "../conntrack/record.ts";
 import { ConntrackDecoder } from "../netlink/decode-conntrack.ts";
 import { ConntrackEncoder, type CreateOptions } from "../netlink/encode-conntrack.ts";
 import { ExpectationEncoder } from "../netlink/encode-expectation.ts";
@@ -47,6 +48,14 @@ export class KernelTables {
 
 	create(conntrack: Conntrack, options = LIBERAL): Answer {
 		this.#conntracks.create(conntrackToRecord(conntrack, this.#names), this.requests.sequence(0), 0, options);
+		return this.#answer();
+	}
+
+	/** Gives an entry these labels besides those that it has. */
+	label(conntrack: Conntrack, bits: readonly number[]): Answer {
+		const record = conntrackToRecord(conntrack, this.#names);
+		record.set(labelMask(bits), LABELS);
+		this.#conntracks.labels(record, this.requests.sequence(0), labelMask(bits));
 		return this.#answer();
 	}
 

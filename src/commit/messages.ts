@@ -2,6 +2,7 @@
 // verdicts and rare whole records travel in messages.
 
 import type { Kind } from "../conntrack/kind.ts";
+import type { LabelMask } from "../conntrack/labels.ts";
 import type { FilterPolicy, OwnTraffic } from "../filter/filter.ts";
 
 /** Which of a store's slabs a chunk belongs to: slots, IPv6 addresses, rare attributes. */
@@ -43,6 +44,8 @@ export interface CommitJob {
 	windowTracking: boolean;
 	/** Seconds that every conntrack gets (CommitTimeout), instead of what its origin last told. */
 	timeout?: number;
+	/** The connlabels that may be written; none unless given. */
+	labels?: LabelMask;
 }
 
 /** What is to be done with an expectation. */
@@ -199,6 +202,8 @@ export interface CommitResult {
 	offloaded: number;
 	/** Of these another peer's view counts. */
 	superseded: number;
+	/** In the kernel without their labels: no rule of this node looks at any. */
+	withoutLabels: number;
 	/** Entries of which there is a refusal. */
 	failed: number;
 	/** Of these, what found no room in the table, by value (see value.ts). */
@@ -218,6 +223,7 @@ export function newCommitResult(): CommitResult {
 		withoutHelper: 0,
 		withoutMaster: 0,
 		offloaded: 0,
+		withoutLabels: 0,
 		failed: 0,
 		full: [0, 0, 0, 0],
 	};

@@ -103,6 +103,11 @@ const LINES: readonly [count: (half: HalfReport) => number, done: string, would:
 		"would have to go without their helper, which this kernel does not have",
 	],
 	[
+		({ counts }) => counts.withoutLabels,
+		"had to go without their labels, because no rule of this node looks at labels",
+		"would have to go without their labels, because no rule of this node looks at labels",
+	],
+	[
 		({ counts }) => counts.withoutMaster,
 		"had to go without the relation to their master, which is not in the kernel",
 		"would have to go without the relation to their master, which would not be there",

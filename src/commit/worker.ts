@@ -2,6 +2,7 @@
 // thread that writes to the kernel.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { CONNTRACK } from "../conntrack/kind.ts";
+import { NO_LABELS } from "../conntrack/labels.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS } from "../conntrack/record.ts";
 import { Filter } from "../filter/filter.ts";
@@ -9,6 +10,7 @@ import { loadNative } from "../system/native.ts";
 import { ConntrackCommitter } from "./conntrack-committer.ts";
 import { ExpectationCommitter } from "./expectation-committer.ts";
 import { Flusher } from "./flusher.ts";
+import { LabelCommitter } from "./label-committer.ts";
 import {
 	type AgainJob,
 	type CommitJob,
@@ -34,6 +36,7 @@ const scratch = workerData ? enterScratch(loadNative(), names, workerData as Scr
 const native = scratch?.native ?? loadNative();
 const conntracks = new ConntrackCommitter(native, names, scratch?.sysctl);
 const expectations = new ExpectationCommitter(conntracks.requests, names);
+const labels = new LabelCommitter(conntracks.requests, names);
 const flusher = new Flusher(native, names);
 /** Jobs that were taken from the queue while another one needed the message behind them. */
 const jobs: ToWorker[] = [];
@@ -76,7 +79,7 @@ function report(job: number): void {
 }
 
 function commit(job: CommitJob): CommitResult {
-	conntracks.begin(job.windowTracking, job.timeout);
+	conntracks.begin(job.windowTracking, job.timeout, job.labels);
 	const adopted = job.adopted && new Int32Array(job.adopted);
 	let superseded = 0;
 	job.parts.forEach(({ store, end }, part) => {
@@ -93,6 +96,13 @@ function commit(job: CommitJob): CommitResult {
 		}
 	});
 	conntracks.finish();
+	labels.begin(job.labels ?? NO_LABELS);
+	if (labels.isOn) {
+		for (const { store, end } of job.parts) {
+			for (let slot = 0; slot < end; slot++) labels.add(stores[store]!, slot);
+		}
+		conntracks.result.withoutLabels = labels.finish();
+	}
 	return { ...conntracks.result, superseded };
 }
 
@@ -101,6 +111,10 @@ function again(job: AgainJob): CommitResult {
 	conntracks.beginAgain();
 	for (const { store, slot } of job.slots) conntracks.add(stores[store]!, slot);
 	conntracks.finish();
+	if (labels.isOn) {
+		for (const { store, slot } of job.slots) labels.add(stores[store]!, slot);
+		labels.finish();
+	}
 	return conntracks.result;
 }
 

@@ -64,6 +64,7 @@ export const CTA_SEQ_ADJ_ORIG = 15;
 export const CTA_SEQ_ADJ_REPLY = 16;
 export const CTA_ZONE = 18;
 export const CTA_LABELS = 22;
+export const CTA_LABELS_MASK = 23;
 export const CTA_SYNPROXY = 24;
 
 export const CTA_TUPLE_IP = 1;

@@ -1,4 +1,5 @@
 // Conntrack record -> requests to the kernel: create, update, delete, get, flush, dump.
+import type { LabelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { AF_INET6, hasPorts, isIcmp } from "../conntrack/protocol.ts";
 import {
@@ -17,6 +18,7 @@ import {
 import {
 	type ConntrackRecord,
 	H_HELPER,
+	H_LABELS,
 	H_MARK,
 	H_MASTER,
 	H_REPLY,
@@ -29,6 +31,7 @@ import {
 	H_TIMEOUT,
 	HAS,
 	HELPER,
+	LABELS,
 	MARK,
 	MASTER_DST,
 	MASTER_PORTS,
@@ -75,6 +78,8 @@ export interface CreateOptions {
 	withoutHelper?: boolean;
 	/** Leave the master out: the kernel refuses an entry whose master it does not have. */
 	withoutMaster?: boolean;
+	/** The connlabels that may be written; dropped in silence where no rule looks at any. */
+	labels?: LabelMask;
 }
 
 export class ConntrackEncoder {
@@ -124,6 +129,10 @@ export class ConntrackEncoder {
 		}
 		this.#sequenceAdjustments(record);
 		if (has & H_SYNPROXY) this.#three(C.CTA_SYNPROXY, record, SYNPROXY);
+		if (has & H_LABELS && options.labels) {
+			writer.raw(C.CTA_LABELS, record, LABELS, 4);
+			writer.raw(C.CTA_LABELS_MASK, options.labels, 0, 4);
+		}
 		this.#zone(record);
 		endRequest(writer, request);
 	}
@@ -147,6 +156,16 @@ export class ConntrackEncoder {
 		this.#sequenceAdjustments(record);
 		this.#zone(record);
 		endRequest(writer, request);
+	}
+
+	/** A request to give the existing entry its labels, as far as the mask goes; ENOSPC where no rule looks at any. */
+	labels(record: ConntrackRecord, sequence: number, mask: LabelMask): void {
+		const request = this.#begin(C.IPCTNL_MSG_CT_NEW, C.NLM_F_REQUEST, sequence, record);
+		this.#original(record);
+		this.#zone(record);
+		this.writer.raw(C.CTA_LABELS, record, LABELS, 4);
+		this.writer.raw(C.CTA_LABELS_MASK, mask, 0, 4);
+		endRequest(this.writer, request);
 	}
 
 	/** A request to delete the entry with this original tuple; ENOENT if there is none. */

@@ -83,7 +83,7 @@ session() { talk "$1" client ftp.py client "$2" login "$3" "$3" "hold:$LAB_TMP/n
 agreed() { said "$1" "^$2 ok" 2; }
 
 LAB_OWN=replicated
-false && LAB_OPTIONS_EXTRA="Labels { 0 1 24 63 64 127 }"
+is_ctsync && LAB_OPTIONS_EXTRA="Labels { $(seq -s " " 0 127) }"
 lab_up none
 prepare fw1
 prepare fw2
