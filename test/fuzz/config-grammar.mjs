@@ -29,6 +29,7 @@ const LISTS = {
 	protocols: ["TCP", "udp", "112", "256", "icmpv6", "NOPE"],
 	"TCP states": ["ESTABLISHED", "CLOSED", "TIME_WAIT", "LISTEN", "for", "TCP"],
 	"helper names": ["ftp", "sip", '"q.931"', "*"],
+	"numbers of labels": ["0", "127", "128", "first"],
 };
 const STRAYS = [
 	"{",
