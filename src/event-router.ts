@@ -10,7 +10,7 @@ import type { Clock } from "./system/clock.ts";
 export interface RouterOptions {
 	internal: readonly [InternalCache, InternalCache];
 	passes: (kind: Kind, record: Int32Array) => boolean;
-	masters: ExpectationMasters;
+	masters: Pick<ExpectationMasters, "find" | "locate" | "isAwaited" | "wait" | "forget" | "arrived">;
 	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
 	flushPort: number;
 	clock: Clock;

@@ -3,7 +3,8 @@
 import { type InternalCaches, newInternalCaches } from "../../src/cache/internal-cache.ts";
 import { CONNTRACK, KINDS, type Kind } from "../../src/conntrack/kind.ts";
 import { NameTable } from "../../src/conntrack/names.ts";
-import { EventRouter } from "../../src/event-router.ts";
+import { newConntrackRecord } from "../../src/conntrack/record.ts";
+import { EventRouter, type RouterOptions } from "../../src/event-router.ts";
 import { Ftfw } from "../../src/sync/ftfw.ts";
 import { KernelResync } from "../../src/sync/kernel-resync.ts";
 import { Ticker } from "../../src/sync/ticker.ts";
@@ -56,6 +57,16 @@ export interface DaemonSettings {
 	dumpStep: number;
 	dumpDelay: number;
 }
+
+/** The model's expectations have no masters: each counts as if its own were there. */
+const ANY_MASTER: RouterOptions["masters"] = {
+	find: () => newConntrackRecord(),
+	locate: () => {},
+	isAwaited: false,
+	wait: () => {},
+	forget: () => false,
+	arrived: () => [],
+};
 
 export class Daemon {
 	readonly ftfw: Ftfw;
@@ -119,11 +130,13 @@ export class Daemon {
 		this.#router = new EventRouter({
 			internal,
 			passes: () => true,
+			masters: ANY_MASTER,
 			flushPort: FLUSH_PORT,
 			clock,
 			// the modelled commit takes no time, so nothing ends in the midst of it
 			ended: () => {},
 			announced: () => {},
+			helped: () => {},
 			seen: () => {},
 			changed: () => this.#ticker.pump(),
 			overrun: () => this.#overrun(),
