@@ -26,12 +26,13 @@ import type { CreateOptions } from "../netlink/encode-conntrack.ts";
 import type { Native } from "../system/native.ts";
 import { readSysctl, type Sysctl } from "../system/sysctl.ts";
 import { BATCH, ConntrackRequests } from "./conntrack-requests.ts";
+import { type EntryReader, GreReader, hasBothKeys, isGre } from "./gre-entry.ts";
+import { chooseHelper } from "./helper-choice.ts";
 import { KernelTimeouts } from "./kernel-timeouts.ts";
 import { Meeting, type Met } from "./meeting.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
 import { isAsMeant, needsReadBack } from "./read-back.ts";
 import type { RequestSocket } from "./request-socket.ts";
-import type { StoreReader } from "./store-reader.ts";
 import { tableRoom } from "./table-room.ts";
 import { CommitTally, isFull } from "./tally.ts";
 import { entryValue, NOT_ASSURED, VALUES, type Value } from "./value.ts";
@@ -52,34 +53,37 @@ const WITHOUT_MASTER = 2;
 const RETRY = 4;
 /** Its origin told no timeout. */
 const OFFLOADED = 8;
+/** Its own helper would harm it. */
+const HARMED_BY_HELPER = 16;
 
 /** One entry on its way. */
 interface Pending {
-	reader: StoreReader;
+	reader: EntryReader;
 	slot: number;
 }
 
 /** Entries that wait. Bounded by the stores. */
 class Waiting {
-	readonly #readers: StoreReader[] = [];
+	readonly #readers: EntryReader[] = [];
 	readonly #slots: number[] = [];
 
 	get length(): number {
 		return this.#slots.length;
 	}
 
-	push(reader: StoreReader, slot: number): void {
+	push(reader: EntryReader, slot: number): void {
 		this.#readers.push(reader);
 		this.#slots.push(slot);
 	}
 
-	each(visit: (reader: StoreReader, slot: number) => void): void {
+	each(visit: (reader: EntryReader, slot: number) => void): void {
 		for (let i = 0; i < this.#slots.length; i++) visit(this.#readers[i]!, this.#slots[i]!);
 	}
 }
 
 export class ConntrackCommitter {
 	readonly requests: RequestSocket;
+	readonly #names: NameTable;
 	readonly #kernel: ConntrackRequests;
 	readonly #tally = new CommitTally();
 	readonly #meeting: Meeting;
@@ -91,7 +95,7 @@ export class ConntrackCommitter {
 
 	// the batch
 	#count = 0;
-	readonly #readers: StoreReader[] = [];
+	readonly #readers: EntryReader[] = [];
 	readonly #slots = new Int32Array(BATCH);
 	readonly #flags = new Uint8Array(BATCH);
 	readonly #errnos = new Int32Array(BATCH);
@@ -114,6 +118,7 @@ export class ConntrackCommitter {
 	#timeout: number | undefined;
 
 	constructor(native: Native, names: NameTable, sysctl: Sysctl = readSysctl) {
+		this.#names = names;
 		this.#kernel = new ConntrackRequests(native, names);
 		this.requests = this.#kernel.socket;
 		this.#meeting = new Meeting(this.#kernel, this.#tally);
@@ -162,8 +167,18 @@ export class ConntrackCommitter {
 	}
 
 	/** Commits the entry in the slot, sooner or later; `finish` ends it. */
-	add(reader: StoreReader, slot: number): void {
+	add(reader: EntryReader, slot: number): void {
 		if (!reader.read(slot, this.#record)) return;
+		if (isGre(this.#record)) {
+			const forms = hasBothKeys(this.#record) ? (["original", "reply"] as const) : (["whole"] as const);
+			for (const form of forms) {
+				const gre = new GreReader(reader, form);
+				if (gre.read(slot, this.#record)) this.#sort(gre, slot);
+			}
+		} else this.#sort(reader, slot);
+	}
+
+	#sort(reader: EntryReader, slot: number): void {
 		const value = entryValue(this.#record);
 		if ((this.#record[HAS]! & H_MASTER) !== 0) this.#related[value]!.push(reader, slot);
 		else if (value === 0) this.#create(reader, slot, 0);
@@ -186,7 +201,7 @@ export class ConntrackCommitter {
 	}
 
 	/** The occupant of the reply tuple of the entry in the slot is of no use any more: it goes, the entry comes. */
-	evict(reader: StoreReader, slot: number, occupant: ConntrackRecord): void {
+	evict(reader: EntryReader, slot: number, occupant: ConntrackRecord): void {
 		if (!reader.read(slot, this.#record)) return;
 		const { options } = this.#prepare(0);
 		this.#meeting.evict(this.#record.slice(), occupant, reader.localView, options);
@@ -212,7 +227,7 @@ export class ConntrackCommitter {
 	}
 
 	/** Appends the record just read to the batch. */
-	#create(reader: StoreReader, slot: number, flags: number): void {
+	#create(reader: EntryReader, slot: number, flags: number): void {
 		const record = this.#record;
 		if (!this.#hasRoom()) {
 			this.#tally.notTried(record);
@@ -282,6 +297,7 @@ export class ConntrackCommitter {
 		if (this.#room !== undefined) this.#room--;
 		if (flags & OFFLOADED) result.offloaded++;
 		if (flags & WITHOUT_MASTER) result.withoutMaster++;
+		if (flags & HARMED_BY_HELPER) result.withoutHelper++;
 		if (flags & WITHOUT_HELPER) {
 			result.withoutHelper++;
 			if (this.#readers[index]!.read(this.#slots[index]!, this.#record))
@@ -338,6 +354,7 @@ export class ConntrackCommitter {
 		if (this.#timeout !== undefined) record[TIMEOUT] = this.#timeout;
 		if ((record[HAS]! & H_HELPER) !== 0 && this.#refusedHelpers.has(this.#helperKey()))
 			flags |= WITHOUT_HELPER;
+		if (chooseHelper(record, this.#names)) flags |= HARMED_BY_HELPER;
 		if (flags & WITHOUT_HELPER) options = { ...options, withoutHelper: true };
 		if (flags & WITHOUT_MASTER) options = { ...options, withoutMaster: true };
 		return { options, flags };

@@ -49,6 +49,7 @@ import {
 import { findHelper } from "../policy/helpers.ts";
 import type { Clock } from "../system/clock.ts";
 import type { CommitSource, CommitTarget } from "./commit.ts";
+import { expectAnySourceKey } from "./gre-entry.ts";
 import type { ExpectationStep } from "./messages.ts";
 
 /** NF_CT_EXPECT_PERMANENT: stays when its connection has come. */
@@ -132,8 +133,10 @@ export async function chooseExpectations(options: ChoiceOptions): Promise<Expect
 			const isCounted = classLimit(record, options.names) > 1;
 			let rule = verdict === AWAITS_MASTER ? MASTER_UNKNOWN : verdict;
 			if (rule === 0 || (rule === TOO_MANY && !isCounted)) rule = judge(record, store, isCounted);
-			if (rule === 0) candidates.push(candidate);
-			else options.keptOut(record, rule);
+			if (rule === 0) {
+				expectAnySourceKey(record);
+				candidates.push(candidate);
+			} else options.keptOut(record, rule);
 		}
 	}
 	if (candidates.length === 0) return out;

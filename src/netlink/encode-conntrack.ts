@@ -1,7 +1,7 @@
 // Conntrack record -> requests to the kernel: create, update, delete, get, flush, dump.
 import type { LabelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import { AF_INET6, hasPorts, isIcmp } from "../conntrack/protocol.ts";
+import { AF_INET6, hasPorts, IPPROTO_GRE, isIcmp } from "../conntrack/protocol.ts";
 import {
 	IP_CT_TCP_FLAG_BE_LIBERAL,
 	IP_CT_TCP_FLAG_CLOSE_INIT,
@@ -235,10 +235,16 @@ export class ConntrackEncoder {
 		);
 	}
 
-	/** The kernel translates it itself: a translated tuple here gives an entry that translates nothing. */
+	/**
+	 * The kernel translates it itself: a translated tuple here gives an entry that translates nothing. But it never
+	 * changes the keys of GRE for an entry that has no master yet (nf_nat_l4proto_unique_tuple), and takes those that it
+	 * is given.
+	 */
 	#untranslatedReply(record: ConntrackRecord): void {
 		const protocols = record[PROTOCOLS]!;
-		const ports = invertPorts((protocols >>> 8) & 0xff, record[ORIG_PORTS]!);
+		const protocol = (protocols >>> 8) & 0xff;
+		const keepsKeys = protocol === IPPROTO_GRE && (record[HAS]! & H_REPLY) !== 0;
+		const ports = keepsKeys ? record[REPLY_PORTS]! : invertPorts(protocol, record[ORIG_PORTS]!);
 		const zone = zoneOfOneDirection(record[ZONES]! >>> 16, record[ZONES]! & 0xffff);
 		encodeTuple(this.writer, C.CTA_TUPLE_REPLY, record, ORIG_DST, ORIG_SRC, protocols, ports, zone);
 	}
