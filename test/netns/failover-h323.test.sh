@@ -16,6 +16,7 @@ lab_defaults
 
 through "registered, SNAT: a call comes in" snat 4 h323 "register" "called control open media"
 through "call set up, both: H.245" both 4 h323 "register called" "control ping"
+through "channel opened, SNAT: media" snat 4 h323 "register called control open" "media line ping"
 through "call forwarded, DNAT" dnat 4 h323 "calls forward" "forwarded ping"
-nothing_through "without a commit" none 4 h323 "register called control open" "media called"
+through "channel opened, IPv6: media" none 6 h323 "register called control open" "media line"
 finish
