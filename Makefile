@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -121,6 +121,10 @@ port-dialogue: build
 ## failover-matrix: conversations through every helper with a failover in the middle, by NAT, beside conntrackd (MATRIX="--loss 20"; root)
 failover-matrix: build
 	@test/netns/failover-matrix.sh $(MATRIX)
+
+## fidelity: a mixed table before and after a failover, field by field, beside conntrackd (COUNT=10000; root, two minutes)
+fidelity: build
+	@test/fidelity/fidelity.sh $(or $(COUNT),10000)
 
 ## clean: remove what "make build" has made
 clean:

@@ -59,7 +59,8 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 		dump(daemon, kind, [daemon.internal[kind].store], { xml, reply: true }, write);
 	const dumpExternal = (kind: Kind, xml: boolean, write: TextSink) => {
 		const stores = daemon.externals(kind).map(({ store }) => store);
-		return dump(daemon, kind, stores, { xml, reply: false }, write);
+		// conntrackd's lines have no reply tuple, and scripts parse them; its XML has an empty one, which is filled here
+		return dump(daemon, kind, stores, { xml, reply: xml }, write);
 	};
 	const commit = (kinds: readonly Kind[]): Promise<Reply> => daemon.commit(kindsOf(kinds));
 

@@ -1,6 +1,6 @@
 """Waits until nodes hold what the kernels of their peers have, and says when that was.
 
-usage: equal.py [--superset] SINCE LIMIT GIVEUP NAME,NETNS,SOCKET[,PEER]...
+usage: equal.py [--superset] [--nat] SINCE LIMIT GIVEUP NAME,NETNS,SOCKET[,PEER]...
 
 For each node with a PEER: "conntrack -L" and "conntrack -L expect" (both families) in its network namespace against what
 the peer's daemon prints for -e and -e exp, line by line. Neither daemon is asked whether it believes to be in sync. SINCE
@@ -12,8 +12,10 @@ With --superset the peer may hold more than the kernel has. In the last two case
 
 A line of the kernel and one of a cache are brought into one form: protocol, state, original direction, answered or not,
 assured or not, mark, helper; an expectation but for its remaining time. SOCKET is the control socket of the daemon, over
-which conntrackd and ctsync answer to the same numbers."""
+which conntrackd and ctsync answer to the same numbers. With --nat the caches are read as XML, which has the reply tuple, too (that of
+conntrackd is empty): then the reply direction, and so every translation, is part of the form."""
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -22,6 +24,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 INTERNAL, EXTERNAL, INTERNAL_EXPECT, EXTERNAL_EXPECT = 16, 17, 40, 41
+XML = {INTERNAL: 24, EXTERNAL: 25}
 PAUSE = 0.02                        # seconds between two comparisons
 SHOWN = 6                           # differences of a kind that are printed
 KERNEL = "for f in ipv4 ipv6; do conntrack -L -f $f 2>/dev/null; done; for f in ipv4 ipv6; do conntrack -L expect -f $f 2>/dev/null; done; :"
@@ -35,7 +38,7 @@ class Node:
         return subprocess.run(["ip", "netns", "exec", self.netns, "sh", "-c", KERNEL], capture_output=True, text=True, check=True).stdout
 
     def cache(self, *opcodes):
-        return "".join(self.ask(opcode) for opcode in opcodes)
+        return "".join(self.ask(XML.get(opcode, opcode) if NAT else opcode) for opcode in opcodes)
 
     def ask(self, opcode):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -48,6 +51,7 @@ class Node:
         return b"".join(parts).decode()
 
 
+NAT = "--nat" in sys.argv
 KNOWN = {}                          # line without what runs by itself -> its form
 
 
@@ -59,15 +63,33 @@ def forms(text, is_kernel):
             protocol, number, rest = line.split(None, 2)
             rest = rest.split(None, 1)[1] if is_kernel else rest.partition(" [active since")[0]
             key = (protocol, rest, is_kernel)
+        elif line.startswith("<flow><meta direction"):
+            if '"tcp"' not in line and '"udp"' not in line:
+                continue
+            key = ("xml", line, is_kernel)
         elif "proto=" in line[:24]:
             key = ("expect", line[line.index("proto="):].partition(" [active since")[0].rstrip(), is_kernel)
         else:
             continue
         form = KNOWN.get(key)
         if form is None:
-            form = KNOWN[key] = "expect " + key[1] if key[0] == "expect" else form_of(key[0], key[1])
+            if key[0] == "expect":
+                form = "expect " + key[1]
+            else:
+                form = form_of(*(words_of(line) if key[0] == "xml" else key[:2]))
+            KNOWN[key] = form
         result.add(form)
     return result
+
+
+def words_of(flow):
+    """The protocol, and the rest in the words of a line, from one <flow> of the XML."""
+    one = dict(re.findall(r"<(state|mark|helper)>([^<]*)<", flow))
+    words = [one["state"]] if "state" in one else []
+    words += ["%s=%s" % pair for pair in re.findall(r"<(src|dst|sport|dport)>([^<]*)<", flow) if pair[1]]
+    words += [flag for flag, tag in (("[UNREPLIED]", "<unreplied/>"), ("[ASSURED]", "<assured/>")) if tag in flow]
+    words += ["%s=%s" % (name, one[name]) for name in ("mark", "helper") if name in one]
+    return re.search(r'<layer4 protonum="[0-9]*" protoname="([a-z]*)"', flow)[1], " ".join(words)
 
 
 def form_of(protocol, rest):
@@ -78,7 +100,7 @@ def form_of(protocol, rest):
         elif word.startswith(("mark=", "helper=")):
             others += [word] if word != "mark=0" else []
         elif word.startswith(("src=", "dst=", "sport=", "dport=")):
-            ends += [word] if len(ends) < 4 else []
+            ends += [word] if len(ends) < (8 if NAT else 4) else []
         elif word[0].isupper():
             state = word
     return " ".join([protocol, state] + ends + flags + others)
@@ -140,7 +162,7 @@ def main(since, limit, give_up, nodes, superset):
 
 
 if __name__ == "__main__":
-    arguments = [word for word in sys.argv[1:] if word != "--superset"]
+    arguments = [word for word in sys.argv[1:] if word not in ("--superset", "--nat")]
     if len(arguments) < 4:
         sys.exit(__doc__)
     status = main(*map(float, arguments[:3]), [Node(text) for text in arguments[3:]], "--superset" in sys.argv)

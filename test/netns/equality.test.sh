@@ -36,6 +36,9 @@ pair_up || finish
 case_begins "traffic"
 flows create 0 2000
 holds_all "2000 new connections reach the backup" 2000
+only_ctsync "-e -x shows how a connection is translated" check "-e -x shows how a connection is translated" \
+	holds fw2 '<meta direction="reply">.*<dst>10\.99\.0\.254</dst>' -e -x
+refute "-e does not: its lines are conntrackd's" holds fw2 '10\.99\.0\.254' -e
 flows finish 0 500
 holds_all "changed ones do" 2000
 flows delete 1900 100
