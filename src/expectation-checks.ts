@@ -81,10 +81,10 @@ export class ExpectationChecks implements ExpectationJudge {
 		return this.#options.policy.judge(expectation, master, standing);
 	}
 
-	judged(expectation: Int32Array, verdict: number): void {
+	judged(expectation: Int32Array, verdict: number, master: ConntrackRecord | undefined): void {
 		if (verdict === WAITING) return;
 		if (verdict === ACCEPTED) this.#count("receipt", verdict);
-		else this.#refused("receipt", verdict, expectation, undefined);
+		else this.#refused("receipt", verdict, expectation, master);
 	}
 
 	/**
@@ -128,7 +128,11 @@ export class ExpectationChecks implements ExpectationJudge {
 	why(expectation: Int32Array, store: RecordStore, code: number): string {
 		const beside = this.#options.conntracksBeside(store);
 		const master = beside && findMaster(beside, expectation, this.#master, true);
-		return describe(code, this.#explain(expectation, master, code));
+		const problem = this.#explain(expectation, master, code);
+		return describe(
+			code,
+			problem === "" && code === NUMBER ? "its master has too many, or too fast" : problem,
+		);
 	}
 
 	get onViolation(): string {
@@ -181,6 +185,7 @@ export class ExpectationChecks implements ExpectationJudge {
 
 const describe = (code: number, why: string): string => `${formatCode(code)}${why === "" ? "" : ` (${why})`}`;
 
+const NUMBER = 13;
 /** X02: its node has not told of its master. */
 const MASTER = 2;
 

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Network, Speakers } from "./channel/source-guard.ts";
-import type { Config, LinkConfig } from "./config/config.ts";
-import { parseAddress } from "./conntrack/address.ts";
+import type { Config, ExpectationPolicyConfig, LinkConfig } from "./config/config.ts";
+import { formatBytes, parseAddress } from "./conntrack/address.ts";
 import type { OwnTraffic } from "./filter/filter.ts";
 import { crc32c } from "./sync/wire/crc32c.ts";
 import { u32 } from "./sync/wire/frame.ts";
@@ -121,9 +121,18 @@ export function policyChecksum({ general, sync }: Config): number {
 		protocol && [protocol.accept, protocol.protocols.toSorted((a, b) => a - b)],
 		state && [state.accept, state.tcpStates.toSorted((a, b) => a - b)],
 		Array.isArray(expectations) ? expectations.toSorted() : expectations,
+		...widened(sync?.expectationPolicy),
 	]);
 	const bytes = new TextEncoder().encode(text);
 	return crc32c(bytes, 0, bytes.length) >>> 0;
+}
+
+/** What is allowed otherwise than by default: nothing, as a rule, and then it is as for a node that knows no such thing. */
+function widened(policy: ExpectationPolicyConfig | undefined): unknown[] {
+	if (!policy || (policy.minDstPort === 1024 && Object.keys(policy.helpers).length === 0)) return [];
+	const plain = (_: string, value: unknown): unknown =>
+		value instanceof Uint8Array ? formatBytes(value) : value;
+	return [JSON.stringify([policy.minDstPort, policy.helpers], plain)];
 }
 
 /** What the kernel of this namespace does not do and should; lines for the log. */

@@ -58,6 +58,17 @@ test("the sections that the file that we ship comments out can be used as they a
 	assert.deepEqual([...peers.warnings, ...udp.warnings], []);
 });
 
+test("the expectation policy that the file that we ship comments out can be used as it is", () => {
+	const path = `${SHIPPED}/ctsync.conf`;
+	const text = readFileSync(path, "utf8");
+	const section = text.match(/^\t\t#\tExpectationPolicy {\n(?:\t\t#.*\n)*?\t\t#\t}\n/m)![0];
+	const used = text.replace(section, section.replace(/^\t\t#/gm, "").replace(/ {2,}.*$/gm, ""));
+	const { config, warnings } = parseConfig(used, path);
+	assert.deepEqual(warnings, []);
+	const { helpers } = config.sync!.expectationPolicy;
+	assert.deepEqual([helpers.ftp!.loose, helpers.sip!.directMedia, helpers.sip!.dstNet!.length], [true, false, 1]);
+});
+
 test("what the file that we ship comments out in Security is understood as well", () => {
 	const path = `${SHIPPED}/ctsync.conf`;
 	const text = readFileSync(path, "utf8").replace(/^(\t+)# ((?:Node|Cluster|Suite) \S+)$/gm, "$1$2");

@@ -33,7 +33,7 @@ export interface ExpectationJudge {
 	/** @returns 0, the number of the first rule that is broken, or AWAITS_MASTER */
 	judge(expectation: ExpectationRecord, master: ConntrackRecord | undefined, standing: Standing): number;
 	/** A verdict that counts: the entry is new, or its verdict has changed. */
-	judged(expectation: ExpectationRecord, verdict: number): void;
+	judged(expectation: ExpectationRecord, verdict: number, master: ConntrackRecord | undefined): void;
 }
 
 export class ExpectationGate {
@@ -125,12 +125,10 @@ export class ExpectationGate {
 		const record = this.#expectation;
 		const before = external.store.verdict(slot);
 		const standing = this.#tally.standing(key, record[EXP_CLASS]!, isNew, now);
-		const verdict = this.#judge.judge(
-			record,
-			findMaster(this.#external[CONNTRACK], record, this.#master, true),
-			standing,
-		);
-		if (isTaken ? isNew || verdict !== ACCEPTED : verdict !== before) this.#judge.judged(record, verdict);
+		const master = findMaster(this.#external[CONNTRACK], record, this.#master, true);
+		const verdict = this.#judge.judge(record, master, standing);
+		if (isTaken ? isNew || verdict !== ACCEPTED : verdict !== before)
+			this.#judge.judged(record, verdict, master);
 		if (before !== ACCEPTED && before !== AWAITS_MASTER) this.#kept--;
 		external.keepBack(slot, verdict);
 		if (verdict === ACCEPTED) {
