@@ -66,7 +66,10 @@ test("the expectation policy that the file that we ship comments out can be used
 	const { config, warnings } = parseConfig(used, path);
 	assert.deepEqual(warnings, []);
 	const { helpers } = config.sync!.expectationPolicy;
-	assert.deepEqual([helpers.ftp!.loose, helpers.sip!.directMedia, helpers.sip!.dstNet!.length], [true, false, 1]);
+	assert.deepEqual(
+		[helpers.ftp!.loose, helpers.sip!.directMedia, helpers.sip!.dstNet!.length],
+		[true, false, 1],
+	);
 });
 
 test("what the file that we ship comments out in Security is understood as well", () => {
