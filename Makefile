@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity test-table-full clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -117,6 +117,10 @@ failovers: build
 ## port-dialogue: FTP dialogues behind SNAT failed over at random instants (FAILOVERS=500 SEED=1; root, some minutes)
 port-dialogue: build
 	@test/endurance/dialogue.sh $(ENDURANCE) $(or $(FAILOVERS),500) $(or $(SEED),1)
+
+## test-table-full: a commit into a table with room for 60 per cent; sets nf_conntrack_max of the machine for seconds (ENTRIES=20000; root)
+test-table-full: build
+	@test/netns/table-full.sh $(or $(ENTRIES),20000)
 
 ## failover-matrix: conversations through every helper with a failover in the middle, by NAT, beside conntrackd (MATRIX="--loss 20"; root)
 failover-matrix: build

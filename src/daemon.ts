@@ -224,6 +224,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				guard: (record, deadline) => deadlines.add(record, deadline),
 				pump: () => ticker.pump(),
 				refused: (kind, refusal) => operations.failover.refused(kind, refusal),
+				warning: (text) => log.warning(text),
 			}),
 			worker,
 			ftfw,

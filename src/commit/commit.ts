@@ -14,11 +14,13 @@ import type { LabelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS, H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
+import { readSysctl } from "../system/sysctl.ts";
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
 import { givesWay } from "./join.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
+import { tableRoom } from "./table-room.ts";
 
 /** Slots between two announcements to the worker. */
 const STRIDE = 1024;
@@ -50,6 +52,8 @@ export interface CommitOptions {
 	/** Something has become dirty. */
 	pump: () => void;
 	refused: (kind: Kind, refusal: Refusal) => void;
+	/** What an operator should know before it is over. */
+	warning?: (text: string) => void;
 	/**
 	 * When this node was last put in charge, seconds of the clock: what its kernel has seen packets of since then is not a
 	 * left-over. -1: it has been in charge for as long as it can tell.
@@ -132,6 +136,7 @@ export class Commit {
 
 	async #conntracks(externals: readonly CommitSource[]): Promise<CommitResult> {
 		const { worker, windowTracking, timeout, labels } = this.#options;
+		this.#warnOfRoom(externals);
 		const adopted = new SharedArrayBuffer(Math.max(4, externals.length * 4));
 		const job = {
 			type: "commit",
@@ -179,6 +184,18 @@ export class Commit {
 			await this.#evict(externals, result);
 		}
 		return result;
+	}
+
+	/** Says so beforehand when the table has no room for all: at least so many are not in it yet. */
+	#warnOfRoom(externals: readonly CommitSource[]): void {
+		const room = tableRoom(readSysctl);
+		const known = externals.reduce((n, { store }) => n + store.live, 0);
+		const missing = known - this.#options.internal[CONNTRACK].store.live;
+		if (room === undefined || missing <= room) return;
+		this.#options.warning?.(
+			`the kernel's table has room for ${room} entries, and ${missing} or more are to come: ` +
+				"those worth least will be left (net.netfilter.nf_conntrack_max)",
+		);
 	}
 
 	/**

@@ -1,8 +1,8 @@
 """Writes many connections into the kernel's table at once, over ctnetlink (linux/netfilter/nfnetlink_conntrack.h).
 
-usage: inject.py create FIRST COUNT      connections number FIRST .. FIRST+COUNT-1
-       inject.py finish FIRST COUNT      TCP ones go from ESTABLISHED to CLOSE_WAIT, UDP ones see their reply
-       inject.py delete FIRST COUNT
+usage: inject.py create FIRST COUNT [STEP]    COUNT connections: number FIRST, FIRST+STEP and so on (STEP is 1)
+       inject.py finish FIRST COUNT [STEP]    TCP ones go from ESTABLISHED to CLOSE_WAIT, UDP ones see their reply
+       inject.py delete FIRST COUNT [STEP]
 
 The number alone decides what a connection looks like, so that a later call can find it again. They come in turns as
 TCP, TCP with SNAT, UDP without a reply, and TCP over IPv6. Prints "create 2000 refused 0"; the exit status is 1 if
@@ -99,14 +99,15 @@ def answers(sock, last):
                 return
 
 
-def run(action, first, count):
+def run(action, first, count, step=1):
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
     sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 22)
     sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
     sock.bind((0, 0))
     refused = []
-    for start in range(first, first + count, BATCH):
-        numbers = range(start, min(start + BATCH, first + count))
+    wanted = range(first, first + count * step, step)
+    for start in range(0, count, BATCH):
+        numbers = wanted[start:start + BATCH]
         sock.send(b"".join(message(action, n, n == numbers[-1]) for n in numbers))
         refused += answers(sock, numbers[-1])
     print("%s %d refused %d" % (action, count - len(refused), len(refused)))
@@ -116,6 +117,6 @@ def run(action, first, count):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] not in ("create", "finish", "delete"):
+    if len(sys.argv) not in (4, 5) or sys.argv[1] not in ("create", "finish", "delete"):
         sys.exit(__doc__)
-    sys.exit(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(run(sys.argv[1], *map(int, sys.argv[2:])))
