@@ -10,6 +10,9 @@
 #                    to nobody. Not a part of the promise; to see what it costs
 #   --quiet          only what went wrong, and the summary
 #
+# The daemons get the processor when they need it (real-time priority, where that can be had): what is looked at is what they
+# do, and not how long a busy machine lets them wait.
+#
 # The firewalls' FTP helper writes the translated address into the command. It is longer or shorter than the client's own by
 # one to three bytes, so with every announcement the sequence numbers of the connection are shifted further, and a
 # firewall that does not know by how much takes bytes out of the stream or doubles them. The rule: 0 dialogues are
@@ -59,7 +62,10 @@ all_ready() {
 	answer=$(ask talk ready) && [ "$(number old "$answer")" -ge $((sessions * 4 / 5)) ]
 }
 
-# kernel_known: the backup's cache has every control connection that this kernel has
+eval "plain_$(declare -f daemon_start)"
+daemon_start() { plain_daemon_start "$1" && { chrt --all-tasks --rr --pid 10 "$(pid_of "$1")" 2>/dev/null || true; }; }
+
+# known NODE: the backup's cache has every control connection that this kernel has
 known() {
 	ctl "$1" -e 2>/dev/null | same_form | grep ' dport=21' | cut -d' ' -f3-6 | sort -u >"$LAB_TMP/known"
 	kernel_flows "$(peer_of "$1")" | grep 'ESTABLISHED .*dport=21' | cut -d' ' -f3-6 | sort -u >"$LAB_TMP/there"
