@@ -56,6 +56,13 @@ const CAUSES: Readonly<Record<RefusalCause, readonly [code: string, text: string
 	translated: ["translated-otherwise", "the kernel gave it another address or port, so it was deleted again"],
 };
 
+/** Every code that is not an errno's name or a rule of the policy. */
+export const REASON_CODES: ReadonlySet<string> = new Set(
+	[CONNTRACK_MEANINGS, EXPECTATION_MEANINGS, CAUSES].flatMap((meanings) =>
+		Object.values<Meaning>(meanings).map(([code]) => code),
+	),
+);
+
 export function reasonOf(kind: Kind, { errno, step, rule, cause: known }: Refusal): Reason {
 	if (rule !== undefined) {
 		const code = `X${String(rule).padStart(2, "0")}`;

@@ -99,8 +99,10 @@ export class Rehearsal {
 		const sources = KINDS.map((kind) =>
 			externals(kind).map(({ store }) => ({ store, touched: new Set<number>() })),
 		);
+		// whether a rule looks at labels cannot be told in a namespace without rules, and they cost nobody a connection
+		const { labels: _, ...options } = this.#options;
 		const commit = new Commit({
-			...this.#options,
+			...options,
 			worker,
 			internal: [
 				readOnly(internal[CONNTRACK], (record, isReplaced) =>

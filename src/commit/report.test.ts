@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CONNTRACK, EXPECTATION } from "../conntrack/kind.ts";
 import { type CommitResult, newCommitResult, type Refusal } from "./messages.ts";
-import { reasonOf } from "./refusal-reason.ts";
+import { REASON_CODES, reasonOf } from "./refusal-reason.ts";
 import {
 	type CommitReport,
 	commitText,
@@ -127,6 +128,12 @@ test("codes of reasons: the errno's meaning where it has one, else its name", ()
 	);
 	assert.equal(code(CONNTRACK, 2, "replace"), "master-absent");
 	assert.equal(code(CONNTRACK, 2, "update"), "ENOENT", "it was gone before it could be changed");
+});
+
+test("every code of a reason is documented", () => {
+	const text = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+	assert.ok(REASON_CODES.size > 5);
+	for (const code of REASON_CODES) assert.ok(text.includes(`| \`${code}\``), code);
 });
 
 test("reasons are counted, the most frequent first, and bounded", () => {
