@@ -163,7 +163,11 @@ export class RecordStore {
 		words[at] = (words[at]! & ~VERDICT_MASK) | (code << VERDICT_SHIFT);
 	}
 
-	/** SUPERSEDED or HIDDEN. */
+	hasMark(slot: number, mark: number): boolean {
+		return (this.slab.words(slot)[this.slab.offset(slot) + META]! & mark) !== 0;
+	}
+
+	/** SUPERSEDED, HIDDEN, ALIVE_HERE or LATER_HERE. */
 	setMark(slot: number, mark: number, isSet: boolean): void {
 		const words = this.slab.words(slot);
 		const at = this.slab.offset(slot) + META;

@@ -11,6 +11,7 @@ import type { CommitSummary } from "./commit.ts";
 import { FailoverKit, type KitOptions, replicated, replicatedExpectations } from "./failover-kit.ts";
 import { newCommitResult } from "./messages.ts";
 import { populate } from "./population.ts";
+import { reasonOf } from "./refusal-reason.ts";
 
 const NOTHING = newCommitResult();
 
@@ -200,6 +201,37 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(got(SNAT).reply!.dport, SNAT.reply!.dport);
 		assert.deepEqual(kit.refusals, []);
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 1 });
+	});
+
+	test("of two connections of the peer with one reply tuple the one that is over makes room, whichever is here", async () => {
+		await start();
+		const over: Conntrack = { ...THIEF, tcp: { ...THIEF.tcp!, state: "CLOSE" }, timeout: 9 };
+		kit.kernel.create(over);
+		await kit.settle();
+		kit.tell([over, SNAT]);
+		assert.deepEqual(await commit(), { ...NOTHING, kept: 1, replaced: 1 });
+		for (let round = 0; round < 2; round++) {
+			assert.deepEqual(await sourcePorts(), [SNAT.orig.sport]);
+			kit.refusals.length = 0;
+			assert.deepEqual(await commit(), { ...NOTHING, kept: 1, failed: 1 });
+			assert.deepEqual(
+				kit.refusals
+					.map((refusal) => reasonOf(CONNTRACK, refusal))
+					.map(({ code, isPolicy }) => [code, isPolicy]),
+				[["over", true]],
+			);
+		}
+	});
+
+	test("an end that only this kernel has seen does not make room", async () => {
+		await start();
+		const over: Conntrack = { ...THIEF, tcp: { ...THIEF.tcp!, state: "CLOSE" }, timeout: 9 };
+		kit.kernel.create(over);
+		await kit.settle();
+		kit.tell([over, SNAT]);
+		kit.packet(got(over));
+		assert.deepEqual(await commit(), { ...NOTHING, kept: 1, failed: 1 });
+		assert.deepEqual(await sourcePorts(), [1111]);
 	});
 
 	test("a left-over gives way, too, where the kernel would rather take another port without a word", async () => {

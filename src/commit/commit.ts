@@ -12,9 +12,10 @@ import type { RecordStore } from "../cache/record-store.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { LabelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import { CONNTRACK_WORDS, H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
+import { H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import { readSysctl } from "../system/sysctl.ts";
+import { concatenate, isOver, isOverAtPeer, type Place, placeOf } from "./clash.ts";
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
@@ -199,8 +200,8 @@ export class Commit {
 	}
 
 	/**
-	 * Entries whose reply tuple, after NAT, another entry of this kernel has: where that one is a left-over, or has not
-	 * been answered yet, it goes and they come. All others are refused.
+	 * Entries whose reply tuple, after NAT, another entry of this kernel has: where that one is a left-over, has not been
+	 * answered yet, or is over by the peer's own word, it goes and they come. All others are refused.
 	 */
 	async #evict(externals: readonly CommitSource[], result: CommitResult): Promise<void> {
 		const clashes = this.#clashes;
@@ -210,10 +211,16 @@ export class Commit {
 		for (const refusal of clashes) {
 			const { record, occupant } = refusal;
 			const place = placeOf(externals, record);
-			if (place && (this.#isLeftOver(occupant!, place) || givesWay(occupant!, record))) {
+			const mayGo =
+				place &&
+				(this.#isLeftOver(occupant!, place) ||
+					givesWay(occupant!, record) ||
+					isOverAtPeer(externals, occupant!, record));
+			if (mayGo) {
 				slots.push({ store: this.#shared.get(place.store)!, slot: place.slot });
 				occupants.push(occupant!);
-			} else this.#refused(refusal);
+			} else if (isOver(record) && !isOver(occupant!)) this.#refused({ ...refusal, cause: "over" });
+			else this.#refused(refusal);
 		}
 		if (slots.length === 0) return;
 		const reports = this.#reports((refusal) => this.#refused(refusal));
@@ -369,29 +376,6 @@ export class Commit {
 		this.#options.internal[CONNTRACK].store.read(slot, this.#record);
 		return (this.#record[HAS]! & H_ID) !== 0;
 	}
-}
-
-/** A slot of a peer's cache. */
-interface Place {
-	store: RecordStore;
-	slot: number;
-}
-
-/** Where the entry that counts with this key is. */
-function placeOf(externals: readonly CommitSource[], record: Int32Array): Place | undefined {
-	for (const { store } of externals) {
-		const slot = store.find(record);
-		if (slot >= 0 && store.isLive(slot) && store.isOwned(slot)) return { store, slot };
-	}
-	return undefined;
-}
-
-function concatenate(records: readonly Int32Array[]): Int32Array {
-	const out = new Int32Array(records.length * CONNTRACK_WORDS);
-	records.forEach((record, i) => {
-		out.set(record, i * CONNTRACK_WORDS);
-	});
-	return out;
 }
 
 const seconds = (clock: Clock): number => Math.floor(clock.now() / 1000);

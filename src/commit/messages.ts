@@ -144,6 +144,8 @@ export type RefusalCause =
 	| "alive"
 	/** Another connection here has the reply tuple. */
 	| "reply tuple"
+	/** It is over, and a connection that is not has its reply tuple by now. */
+	| "over"
 	/** The table is full, and nothing of this value was tried any more. */
 	| "not tried"
 	/** The kernel translated it otherwise than the peer's had; it was deleted again. */

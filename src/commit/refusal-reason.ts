@@ -46,6 +46,7 @@ const EXPECTATION_MEANINGS: Readonly<Record<number, Meaning>> = {
 const CAUSES: Readonly<Record<RefusalCause, readonly [code: string, text: string]>> = {
 	alive: ["tuple-alive", "another connection with its original tuple is alive here"],
 	"reply tuple": ["reply-clash", "its reply tuple belongs to another connection"],
+	over: ["over", "it is over, and its reply tuple is used by another connection"],
 	"not tried": ["not-tried", "the table is full: nothing of its value was tried any more"],
 	"another master": ["expectation-clash", "another master's expectation waits for the same"],
 	gone: [
@@ -70,7 +71,7 @@ export function reasonOf(kind: Kind, { errno, step, rule, cause: known }: Refusa
 	}
 	if (known) {
 		const [code, text] = CAUSES[known];
-		return { code, text: `commit-${step}: ${text}`, isPolicy: false };
+		return { code, text: `commit-${step}: ${text}`, isPolicy: known === "over" };
 	}
 	const meanings = kind === CONNTRACK ? CONNTRACK_MEANINGS : EXPECTATION_MEANINGS;
 	// what is gone when it is to be changed has no master to miss
