@@ -6,7 +6,7 @@ import { RecordStore } from "../cache/record-store.ts";
 import { type Conntrack, conntrackFromRecord, conntrackToRecord } from "../conntrack/conntrack.ts";
 import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
-import { type ConntrackRecord, ORIG_PORTS, REPLY_PORTS } from "../conntrack/record.ts";
+import { type ConntrackRecord, H_MASTER, HAS, ORIG_PORTS, REPLY_PORTS } from "../conntrack/record.ts";
 import { CONTROL, TCP, UDP } from "../netlink/kernel-cases.ts";
 import type { Native } from "../system/native.ts";
 import { ConntrackCommitter } from "./conntrack-committer.ts";
@@ -86,6 +86,8 @@ const many = (entry: Conntrack, first: number, count: number): Conntrack[] =>
 	Array.from({ length: count }, (_, i) => from(entry, first + i));
 
 const OTHER_TCP: Conntrack = { ...TCP, tcp: { ...TCP.tcp, state: "FIN_WAIT" } };
+/** Of an entry whose master this kernel does not have. */
+const MASTER = { family: "ipv4", protocol: 6, zone: 0, ...from(CONTROL, 7).orig } as const;
 const YOUNG: Conntrack = { ...UDP, status: 0xa };
 /** One of each value in turn, the least valuable first. */
 const mixed = (count: number): Conntrack[] => {
@@ -181,6 +183,22 @@ test("a helper that is not there is asked for once, and every entry goes without
 	// those of the first batch twice
 	assert.ok(tables.attempts.length <= 1000 + 256, String(tables.attempts.length));
 	assert.equal(held(from(CONTROL, 1000))!.helper, undefined);
+});
+
+test("an entry without its master and without a helper that this kernel knows comes all the same", () => {
+	const { tell, commit, held } = setUp(0, false);
+	const orphan: Conntrack = { ...CONTROL, master: MASTER };
+	tell([orphan]);
+	assert.deepEqual(commit().result, { ...NOTHING, created: 1, withoutHelper: 1, withoutMaster: 1 });
+	assert.ok(held(orphan));
+});
+
+test("an entry without its master that was in the way of something keeps to do without it", () => {
+	const { tables, tell, commit } = setUp();
+	tell([{ ...TCP, master: MASTER }]);
+	let ghosts = 1;
+	tables.before = (record) => ((record[HAS]! & H_MASTER) === 0 && ghosts-- > 0 ? EEXIST : 0);
+	assert.deepEqual(commit().result, { ...NOTHING, created: 1, withoutMaster: 1 });
 });
 
 test("an entry that gets further while it is looked at is looked at once more", () => {

@@ -60,6 +60,8 @@ const HARMED_BY_HELPER = 16;
 interface Pending {
 	reader: EntryReader;
 	slot: number;
+	/** What it is to do without, as has been found so far. */
+	flags: number;
 }
 
 /** Entries that wait. Bounded by the stores. */
@@ -276,8 +278,8 @@ export class ConntrackCommitter {
 		for (const pending of withoutHelper) this.#once(pending, WITHOUT_HELPER);
 	}
 
-	#once({ reader, slot }: Pending, flags: number): void {
-		if (reader.read(slot, this.#record)) this.#create(reader, slot, flags);
+	#once({ reader, slot, flags }: Pending, more: number): void {
+		if (reader.read(slot, this.#record)) this.#create(reader, slot, flags | more);
 	}
 
 	#created(index: number): void {
@@ -306,15 +308,16 @@ export class ConntrackCommitter {
 	}
 
 	#failed(index: number, errno: number, met: Met<Pending>[], withoutHelper: Pending[]): void {
-		const pending = { reader: this.#readers[index]!, slot: this.#slots[index]! };
 		const record = this.#record;
 		const flags = this.#flags[index]!;
+		const kept = flags & (WITHOUT_HELPER | WITHOUT_MASTER | RETRY);
+		const pending = { reader: this.#readers[index]!, slot: this.#slots[index]!, flags: kept };
 		if (isFull(errno)) {
 			if (++this.#fullInARow >= FULL_MAX) this.#isStopped = true;
 		} else this.#fullInARow = 0;
 		// it may have changed since: what counts is what it is now
 		if (!pending.reader.read(pending.slot, record)) return;
-		const { options } = this.#prepare(flags & ~OFFLOADED);
+		const { options } = this.#prepare(kept);
 		const has = record[HAS]!;
 		if (errno === EEXIST) {
 			const local = this.#readBack[index] === 2 ? this.#found[index]!.slice() : undefined;
