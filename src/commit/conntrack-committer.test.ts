@@ -122,6 +122,19 @@ test("the order is by value, and the last find room one by one", () => {
 	);
 });
 
+test("a second commit into a full table finds what the first one has left there", () => {
+	const { tell, commit } = setUp(1200);
+	tell(mixed(2000));
+	commit();
+	const { result, refusals } = commit();
+	assert.deepEqual(result, { ...NOTHING, kept: 1200, failed: 800, full: [0, 0, 300, 500] });
+	assert.equal(refusals.length, 800);
+	const young = setUp(100);
+	young.tell(many(YOUNG, 1, 100));
+	assert.deepEqual(young.commit().result, { ...NOTHING, created: 100 });
+	assert.deepEqual(young.commit().result, { ...NOTHING, kept: 100 });
+});
+
 test("when nothing fits any more nothing more is tried, and a later commit brings the rest", () => {
 	for (const errno of [ENOMEM, ENOSPC]) {
 		const { tables, tell, commit } = setUp();

@@ -36,6 +36,7 @@ import type { RequestSocket } from "./request-socket.ts";
 import { tableRoom } from "./table-room.ts";
 import { CommitTally, isFull } from "./tally.ts";
 import { entryValue, NOT_ASSURED, VALUES, type Value } from "./value.ts";
+import { Waiting } from "./waiting.ts";
 
 /** How deep masters of masters go (H.323: RAS, Q.931, H.245) with room to spare. */
 const DEPTH_MAX = 8;
@@ -62,25 +63,6 @@ interface Pending {
 	slot: number;
 	/** What it is to do without, as has been found so far. */
 	flags: number;
-}
-
-/** Entries that wait. Bounded by the stores. */
-class Waiting {
-	readonly #readers: EntryReader[] = [];
-	readonly #slots: number[] = [];
-
-	get length(): number {
-		return this.#slots.length;
-	}
-
-	push(reader: EntryReader, slot: number): void {
-		this.#readers.push(reader);
-		this.#slots.push(slot);
-	}
-
-	each(visit: (reader: EntryReader, slot: number) => void): void {
-		for (let i = 0; i < this.#slots.length; i++) visit(this.#readers[i]!, this.#slots[i]!);
-	}
 }
 
 export class ConntrackCommitter {
@@ -111,6 +93,8 @@ export class ConntrackCommitter {
 	#later: Waiting[] = [];
 	#related: Waiting[] = [];
 	#orphans = new Waiting();
+	/** Entries that there was no room to try. */
+	#untried = new Waiting();
 	/** Of the table, for entries that it would drop others for; undefined while nobody has to ask. */
 	#room: number | undefined;
 	#fullInARow = 0;
@@ -163,6 +147,7 @@ export class ConntrackCommitter {
 		this.#later = VALUES.map(() => new Waiting());
 		this.#related = VALUES.map(() => new Waiting());
 		this.#orphans = new Waiting();
+		this.#untried = new Waiting();
 		this.#room = undefined;
 		this.#fullInARow = 0;
 		this.#isStopped = false;
@@ -200,6 +185,7 @@ export class ConntrackCommitter {
 		this.#createAll(orphans, WITHOUT_MASTER);
 		this.#later = [];
 		this.#related = [];
+		this.#meetUntried();
 	}
 
 	/** The occupant of the reply tuple of the entry in the slot is of no use any more: it goes, the entry comes. */
@@ -228,11 +214,28 @@ export class ConntrackCommitter {
 		while (this.#count > 0) this.#flush();
 	}
 
+	/** A full table may hold them already: what is there needs no room. */
+	#meetUntried(): void {
+		const met: Met<undefined>[] = [];
+		const settle = (): void => {
+			for (const { record } of this.#meeting.settlePresent(met.splice(0))) this.#tally.notTried(record);
+		};
+		this.#untried.each((reader, slot) => {
+			if (!reader.read(slot, this.#record)) return;
+			const { options } = this.#prepare(0);
+			const [record, view] = [this.#record.slice(), reader.localView];
+			met.push({ origin: undefined, record, view, options, local: undefined, isRetry: true });
+			if (met.length === BATCH) settle();
+		});
+		settle();
+		this.#untried = new Waiting();
+	}
+
 	/** Appends the record just read to the batch. */
 	#create(reader: EntryReader, slot: number, flags: number): void {
 		const record = this.#record;
 		if (!this.#hasRoom()) {
-			this.#tally.notTried(record);
+			this.#untried.push(reader, slot);
 			return;
 		}
 		const index = this.#count++;

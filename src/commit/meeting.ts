@@ -45,6 +45,13 @@ export class Meeting {
 		return again;
 	}
 
+	/** Settles those that the kernel has something in the place of; the others come back. */
+	settlePresent<Origin>(met: readonly Met<Origin>[]): Met<Origin>[] {
+		this.#fetch(met);
+		const again = this.settle(met.filter(({ local }) => local));
+		return [...met.filter(({ local }) => !local), ...again];
+	}
+
 	#settle<Origin>(met: Met<Origin>[]): Met<Origin>[] {
 		this.#fetch(met);
 		const masters = this.#masters(met);
