@@ -58,11 +58,15 @@ export class FailoverKit {
 	readonly #listener: EventListener;
 	readonly #clock: Clock;
 	#version = 0;
+	/** When the peer has last told of something, seconds. */
+	#toldAt = 0;
+	/** Milliseconds that have passed here and nowhere else. */
+	#passed = 0;
 
 	private constructor(options: KitOptions, names: NameTable, worker: CommitWorker) {
 		const {
 			native,
-			clock = systemClock,
+			clock: base = systemClock,
 			windowTracking = false,
 			timeout,
 			labels = NO_LABELS,
@@ -71,6 +75,12 @@ export class FailoverKit {
 		const termBegan = options.termBegan ?? (() => Number.POSITIVE_INFINITY);
 		this.names = names;
 		this.worker = worker;
+		const clock: Clock = {
+			now: () => base.now() + this.#passed,
+			after: (milliseconds, callback) => base.after(milliseconds, callback),
+			pause: () => base.pause(),
+			wall: () => base.wall(),
+		};
 		this.#clock = clock;
 		const stores = <T>(make: () => T): T[] => Array.from({ length: peers }, make);
 		this.external = [
@@ -149,6 +159,7 @@ export class FailoverKit {
 			const record = conntrackToRecord(conntrack, this.names);
 			this.external[CONNTRACK][peer]!.set(record, ++this.#version, this.now);
 		}
+		this.#toldAt = this.now;
 	}
 
 	/** The peer says that it has this one no more. */
@@ -164,9 +175,10 @@ export class FailoverKit {
 		}
 	}
 
-	/** A packet of this connection passes: what the kernel would tell. */
+	/** A packet of this connection passes, in a later second than all that the peer has told: what the kernel would tell. */
 	packet(conntrack: Conntrack, isNew = false): void {
-		this.internal.conntracks.apply(conntrackToRecord(conntrack, this.names), isNew, this.now + 1);
+		if (this.now <= this.#toldAt) this.#passed += 1000;
+		this.internal.conntracks.apply(conntrackToRecord(conntrack, this.names), isNew, this.now);
 	}
 
 	/** What the internal cache holds. */
