@@ -479,10 +479,11 @@ test("UPDATED is the last packet that is known of: not a dump, not a request, bu
 	assert.deepEqual([seen(1), seen(2)], [NEVER_SEEN, 20]);
 	dump(2, 30, [1, 2]);
 	assert.deepEqual([seen(1), seen(2)], [30, 30]);
+	// somebody has set its mark
 	cache.apply(recordOf(1, 3), false, 40, false);
-	assert.equal(seen(1), 40);
-	cache.apply(recordOf(1, 3), false, 50, false);
-	assert.equal(seen(1), 40);
+	assert.equal(seen(1), 30);
+	dump(3, 50, [1, 2]);
+	assert.deepEqual([seen(1), seen(2)], [30, 50]);
 	cache.apply(recordOf(1, 3), false, 60);
 	assert.equal(seen(1), 60);
 	cache.refresh(recordOf(1, 3), 70);
@@ -495,4 +496,7 @@ test("UPDATED is the last packet that is known of: not a dump, not a request, bu
 	assert.equal(seen(1), 100);
 	cache.apply(recordOf(3, 1), true, 110, false);
 	assert.equal(seen(3), NEVER_SEEN);
+	// somebody has deleted it, which was missed, and made it anew
+	cache.apply(recordOf(1, 1), true, 120, false);
+	assert.equal(seen(1), NEVER_SEEN);
 });

@@ -86,10 +86,11 @@ export class InternalCache {
 	 *
 	 * @param isNew the kernel made it just now: what was known under the key is another connection's
 	 * @param isSeen a packet says so: UPDATED is the second of the last one that is known of. The commit of an entry
-	 *   counts as one, a change that a dump shows does, too
+	 *   counts as one
+	 * @param isDump a dump says so: what it shows to have changed, a packet has changed
 	 * @returns the slot, or -1 if the cache is full
 	 */
-	apply(record: Int32Array, isNew: boolean, now: number, isSeen = true): number {
+	apply(record: Int32Array, isNew: boolean, now: number, isSeen = true, isDump = false): number {
 		const { store, counters } = this;
 		let slot = store.find(record);
 		const isHeld = slot >= 0 && store.isLive(slot);
@@ -112,15 +113,16 @@ export class InternalCache {
 		} else {
 			const known = this.#scratch;
 			store.read(slot, known);
-			if (this.#isAnother(known, record)) return this.apply(record, true, now, isSeen);
+			if (this.#isAnother(known, record)) return this.apply(record, true, now, isSeen, isDump);
 			const isNews = this.#merge(slot, known, record, now);
 			// expectations are dumped every second: that they are still there is nothing to count
 			if (isNews || this.#isConntrack) counters.updated++;
 			store.setHeader(slot, STAMP, this.resync);
-			this.#write(slot, known, now, isSeen || isNews);
+			this.#write(slot, known, now, isSeen || (isDump && isNews));
 			if (!isNews) return slot;
 		}
-		if (!isSeen && !isHeld && this.#isConntrack) store.setHeader(slot, UPDATED, NEVER_SEEN);
+		const isUnseen = !isSeen && (!isHeld || (isNew && !isDump));
+		if (isUnseen && this.#isConntrack) store.setHeader(slot, UPDATED, NEVER_SEEN);
 		store.setHeader(slot, STAMP, this.resync);
 		this.#renumber(slot, isHeld);
 		return slot;
@@ -151,7 +153,7 @@ export class InternalCache {
 		if (slot >= 0 && this.store.header(slot, STAMP) === this.resync) return;
 		const isRevived = slot >= 0 && !this.store.isLive(slot);
 		// what the first dump shows may be a left-over of long ago; what is new in a later one is young
-		this.apply(record, isRevived, now, isRevived || (slot < 0 && this.resync > 1));
+		this.apply(record, isRevived, now, isRevived || (slot < 0 && this.resync > 1), true);
 	}
 
 	/** The kernel says that the entry is gone. */
