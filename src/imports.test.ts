@@ -83,7 +83,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },
 	setup: { values: EVERYTHING, node: EVERYTHING },
 	main: {
-		values: ["cli", "config", "control/client", "system/log", "system/clock"],
+		values: ["cli", "config", "control/client", "system/log", "system/clock", "system/reason"],
 		dynamic: ["daemon"],
 		node: EVERYTHING,
 	},

@@ -66,9 +66,10 @@ async function run(argv: readonly string[]): Promise<number> {
 async function testPolicyFile(input: string, file: string | undefined): Promise<number> {
 	const loaded = await loadAndWarn(file);
 	if (!loaded) return 1;
-	const [{ testPolicy }, { networkInterfaces }] = await Promise.all([
+	const [{ testPolicy }, { networkInterfaces }, { reasonOf }] = await Promise.all([
 		import("./cli/policy-test.ts"),
 		import("node:os"),
+		import("./system/reason.ts"),
 	]);
 	const own = Object.values(networkInterfaces()).flatMap((list) => list!.map(({ address }) => address));
 	try {
@@ -77,7 +78,7 @@ async function testPolicyFile(input: string, file: string | undefined): Promise<
 		if (found.judged === 0) await say("ERROR", "there is no expectation in it");
 		return found.judged === 0 || found.rejected > 0 ? 1 : 0;
 	} catch (error) {
-		await say("ERROR", `can't judge \`${input}': ${(error as Error).message}`);
+		await say("ERROR", `can't judge \`${input}': ${reasonOf(error)}`);
 		return 1;
 	}
 }

@@ -9,7 +9,7 @@
 #
 # These may be set in the environment:
 CTSYNC_BIN=${CTSYNC_BIN:-ctsync}
-CTSYNC_CONFIG=${CTSYNC_CONFIG:-/etc/ctsync/ctsync.conf}
+CTSYNC_CONFIG=${CTSYNC_CONFIG:-} # without it, the file that ctsync itself would take
 
 failed=0
 
@@ -19,7 +19,7 @@ say() {
 	echo "ctsync-role: $2" >&2
 }
 
-client() { "$CTSYNC_BIN" -C "$CTSYNC_CONFIG" "$@"; }
+client() { "$CTSYNC_BIN" ${CTSYNC_CONFIG:+-C "$CTSYNC_CONFIG"} "$@"; }
 
 # step PURPOSE ARGUMENTS: a failed step is reported and does not keep the following ones from being tried
 step() {

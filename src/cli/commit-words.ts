@@ -69,7 +69,11 @@ export function parseCommitWords(rest: readonly string[], config: string | undef
 			default: {
 				const which = (["ct", "expect"] as const).find((half) => word !== "" && half.startsWith(word));
 				if (!which || request.which !== "all") {
-					return usageError(word.startsWith("-") ? `Unknown option: ${word}` : "Invalid parameters");
+					return usageError(
+						word.startsWith("-")
+							? `Unknown option: ${word}`
+							: `commit takes ct or expect (without, it is both), not \`${word}'`,
+					);
 				}
 				request.which = which;
 			}

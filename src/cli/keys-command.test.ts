@@ -47,7 +47,10 @@ test("a key is changed without a moment in which the ring is none", () => {
 
 	const used = ctsync("-C", conf, "keys", "use", "2");
 	assert.deepEqual([used.status, used.stdout], [0, ""]);
-	assert.equal(used.stderr.at(-1), "[notice] tell each daemon: systemctl reload ctsync, or kill -HUP PID");
+	assert.equal(
+		used.stderr.at(-1),
+		"[notice] tell the daemon of this node: kill -HUP its pid, which stands in the LockFile",
+	);
 	assert.deepEqual(list(), [one!.replace(" primary", ""), `${two} primary`]);
 
 	const refused = ctsync("keys", "remove", "2", "-C", conf);
@@ -66,7 +69,7 @@ test("each failure is one line and status 1", () => {
 	const bare = join(folder, "bare.conf");
 	writeFileSync(bare, "");
 	const cases: readonly (readonly [argv: string[], message: RegExp])[] = [
-		[["keys", join(folder, "none")], /^\[ERROR\] cannot open key file `.*none': ENOENT$/],
+		[["keys", join(folder, "none")], /^\[ERROR\] cannot open key file `.*none': ENOENT \(make one with/],
 		[["keys", "-C", bare], /^\[ERROR\] .*bare\.conf: no key file is configured/],
 		[["keys", "-C", join(folder, "none.conf")], /^\[ERROR\] cannot open config file/],
 		[["keygen", "--out", open], /^\[ERROR\] key file `.*open' is not its owner's alone \(mode 0644\)/],

@@ -45,7 +45,7 @@ async function run(
 	return outcome;
 }
 
-const HINT = "notice: tell each daemon: systemctl reload ctsync, or kill -HUP PID";
+const HINT = "notice: tell the daemon of this node: kill -HUP its pid, which stands in the LockFile";
 const failure = (message: string): Outcome => ({ status: 1, out: "", said: [`ERROR: ${message}`] });
 
 test("keygen prints one line that is a ring, with the number 1 or another", async () => {
@@ -135,7 +135,10 @@ test("what is wrong with the key file is said, with status 1", async () => {
 		assert.deepEqual(await run(command), failure(message), command.action);
 	}
 	rmSync(path);
-	assert.deepEqual(await run({ action: "list" }), failure(`cannot open key file \`${path}': ENOENT`));
+	assert.deepEqual(
+		await run({ action: "list" }),
+		failure(`cannot open key file \`${path}': ENOENT (make one with "ctsync keygen --out FILE")`),
+	);
 });
 
 test("keys use makes a key primary and says what is left to do", async () => {

@@ -26,7 +26,7 @@ export interface KeyEnvironment {
 	config(): Promise<{ config: Config } | undefined>;
 }
 
-const RELOAD_HINT = "tell each daemon: systemctl reload ctsync, or kill -HUP PID";
+const RELOAD_HINT = "tell the daemon of this node: kill -HUP its pid, which stands in the LockFile";
 
 /** @returns the exit status: 0, or 1 when it could not be done, which has been said */
 export async function runKeyCommand(command: KeyCommand, environment: KeyEnvironment): Promise<number> {

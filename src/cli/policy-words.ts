@@ -32,7 +32,7 @@ export function parsePolicyWords(rest: readonly string[], config: string | undef
 	const [action, input, ...more] = words;
 	if (action === "rejected" && input === undefined)
 		return { kind: "client", op: Opcode.policyRejected, ...file };
-	if (action !== "test" || more.length > 0) return usageError("Invalid parameters");
+	if (action !== "test" || more.length > 0) return usageError("policy takes rejected, or test and one file");
 	if (input === undefined)
 		return usageError("Missing file: lines of conntrack -L expect, or - for standard input");
 	return { kind: "policy test", input, ...file };

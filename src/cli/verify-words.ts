@@ -27,7 +27,10 @@ export function parseVerifyWords(rest: readonly string[], config: string | undef
 		} else if (word === "--peer") {
 			peer = rest[++i];
 			if (!peer) return usageError("Missing node: its address, as -s shows it");
-		} else return usageError(word.startsWith("-") ? `Unknown option: ${word}` : "Invalid parameters");
+		} else
+			return usageError(
+				word.startsWith("-") ? `Unknown option: ${word}` : `verify takes --peer NODE, not \`${word}'`,
+			);
 	}
 	const file = config === undefined ? {} : { config };
 	return { kind: "client", op: Opcode.verify, ...file, ...(peer === undefined ? {} : { argument: peer }) };

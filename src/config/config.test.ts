@@ -240,6 +240,21 @@ test("options arrive, helper names in lower case", () => {
 	assert.equal(options("ExpectationSync { }").expectationSync, false);
 });
 
+test("a helper that the kernel does not have is a warning", () => {
+	const warned = (text: string) =>
+		parseConfig(
+			`Sync { Mode FTFW { } ${MULTICAST} Options { ExpectationSync { ${text} } } }`,
+			"f",
+		).warnings.map(({ message, suggestion }) => `${message}; ${suggestion}`);
+	const none = (name: string) => `"${name}" is not a helper of the kernel: nothing is replicated for it`;
+	assert.deepEqual(warned("tfpt h323 tns"), [
+		`${none("tfpt")}; tftp`,
+		`${none("h323")}; RAS Q.931 H.245`,
+		`${none("tns")}; undefined`,
+	]);
+	assert.deepEqual(warned("FTP sip-5061 netbios-ns snmp snmp_trap RAS Q.931 H.245 q"), []);
+});
+
 test("the expectation policy is what was written, and nothing else", () => {
 	const options = (text: string) => sync(`Options { ExpectationSync on ${text} }`).expectationPolicy;
 	assert.deepEqual(options(""), { onViolation: "quarantine", minDstPort: 1024, helpers: {} });

@@ -3,6 +3,7 @@ import type { Place } from "./directives.ts";
 import { buildExpectationPolicy } from "./expectation-policy.ts";
 import { buildLabels } from "./labels.ts";
 import { buildLink } from "./link.ts";
+import { nearest } from "./nearest.ts";
 import { omitUndefined } from "./omit-undefined.ts";
 import { buildPeers } from "./peers.ts";
 import type { Report } from "./problem.ts";
@@ -15,6 +16,21 @@ import type { LinkConfig, SyncConfig, SyncMode } from "./types.ts";
 const LINKS_MAX = 4;
 /** NF_CT_HELPER_NAME_LEN is 16 with its zero (linux/netfilter/nf_conntrack_common.h). */
 const HELPER_NAME_MAX = 15;
+/** The helpers of the kernel that make expectations, in lower case. */
+const HELPERS = [
+	"ftp",
+	"tftp",
+	"amanda",
+	"sane",
+	"irc",
+	"pptp",
+	"ras",
+	"q.931",
+	"h.245",
+	"sip",
+	"netbios-ns",
+	"snmp",
+] as const;
 
 /** Builds the configuration of the Sync sections, of which there is at least one. Problems go to the report. */
 export function buildSync(directive: Directive, section: Section, report: Report): SyncConfig {
@@ -134,7 +150,12 @@ function buildExpectationSync(options: readonly Directive[], report: Report): Sy
 			if (Buffer.byteLength(name) > HELPER_NAME_MAX || name === "") {
 				report.error(word, `${show(name)}: the name of a helper has 1 to ${HELPER_NAME_MAX} bytes`);
 			}
-			return name.toLowerCase();
+			const lower = name.toLowerCase();
+			if (!HELPERS.some((helper) => helper.startsWith(lower) || lower.startsWith(helper))) {
+				const text = `${show(name)} is not a helper of the kernel: nothing is replicated for it`;
+				report.warn(word, text, lower === "h323" ? "RAS Q.931 H.245" : nearest(lower, HELPERS));
+			}
+			return lower;
 		});
 		const before: string[] = Array.isArray(result) ? result : [];
 		result = [...new Set([...before, ...names])];

@@ -143,6 +143,6 @@ test("a file that others can read is not changed", () => {
 test("a file that is not there cannot be changed", () => {
 	assert.throws(
 		() => editKeyFile(path, (text) => addKey(text, path)),
-		isKeyFileError(/^cannot open key file `.*': ENOENT$/),
+		isKeyFileError(/^cannot open key file `.*': ENOENT \(make one with/),
 	);
 });

@@ -230,7 +230,7 @@ test("a file that is not there is an error with the system's reason", () => {
 	const path = join(folder, "none");
 	assert.equal(
 		messageOf(() => readKeyFile(path)),
-		`cannot open key file \`${path}': ENOENT`,
+		`cannot open key file \`${path}': ENOENT (make one with "ctsync keygen --out FILE")`,
 	);
 	assert.match(
 		messageOf(() => readKeyFile(join(keyFile("plain"), "below"))),

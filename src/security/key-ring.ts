@@ -62,7 +62,8 @@ export function readKeyText(path: string): string {
 		// a FIFO in its place would be waited for without O_NONBLOCK
 		fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
 	} catch (error) {
-		throw new KeyFileError(`cannot open key file \`${path}': ${codeOf(error)}`);
+		const hint = codeOf(error) === "ENOENT" ? ' (make one with "ctsync keygen --out FILE")' : "";
+		throw new KeyFileError(`cannot open key file \`${path}': ${codeOf(error)}${hint}`);
 	}
 	try {
 		checkOwner(fd, path);

@@ -1,6 +1,7 @@
 // One instance per lock file: a lock that the kernel releases when its holder dies, so it is never stale.
 import { closeSync, ftruncateSync, openSync, unlinkSync, writeSync } from "node:fs";
 import type { Native } from "./native.ts";
+import { reasonOf } from "./reason.ts";
 
 export class LockFile {
 	readonly #path: string;
@@ -17,7 +18,7 @@ export class LockFile {
 		try {
 			fd = openSync(path, "a", 0o600);
 		} catch (error) {
-			throw new Error(`cannot open lockfile \`${path}': ${(error as Error).message}`);
+			throw new Error(`cannot open lockfile \`${path}': ${reasonOf(error)}`);
 		}
 		if (native.lock(fd) !== 0) {
 			closeSync(fd);

@@ -4,6 +4,7 @@
 import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
 import type { Clock } from "./clock.ts";
 import type { Native } from "./native.ts";
+import { reasonOf } from "./reason.ts";
 
 export type Level = "notice" | "warning" | "ERROR";
 
@@ -50,7 +51,11 @@ export class DaemonLog implements Log {
 		this.#clock = options.clock;
 		this.#console = options.console;
 		if (options.file !== undefined) {
-			this.#file = openSync(options.file, "a", 0o600);
+			try {
+				this.#file = openSync(options.file, "a", 0o600);
+			} catch (error) {
+				throw new Error(`cannot open LogFile \`${options.file}': ${reasonOf(error)}`);
+			}
 			fchmodSync(this.#file, 0o600);
 		}
 		if (options.syslog) this.#syslog = new Syslog(options.syslog.native, options.syslog.facility);
