@@ -73,7 +73,7 @@ function setUp(max = 0, knowsHelper = true) {
 		const found = tables.find(originalKey(conntrackToRecord(entry, names)));
 		return found && conntrackFromRecord(found, names);
 	};
-	return { names, tables, tell, commit, held };
+	return { names, tables, committer, tell, commit, held };
 }
 
 /** The connection from this port. */
@@ -133,6 +133,21 @@ test("a second commit into a full table finds what the first one has left there"
 	young.tell(many(YOUNG, 1, 100));
 	assert.deepEqual(young.commit().result, { ...NOTHING, created: 100 });
 	assert.deepEqual(young.commit().result, { ...NOTHING, kept: 100 });
+});
+
+test("refusals and joined entries are handed over by the thousand, not at the end", () => {
+	const { committer, tell, commit } = setUp(2000);
+	let refused = 0;
+	let most = 0;
+	committer.isMany = () => {
+		most = Math.max(most, committer.refusals.length + committer.joined.length);
+		refused += committer.refusals.splice(0).length;
+		committer.joined.splice(0);
+	};
+	tell(many(UDP, 1, 5000));
+	assert.equal(commit().result.failed, 3000);
+	assert.deepEqual([refused, most, committer.refusals.length], [3000, 1000, 0]);
+	committer.isMany = () => {};
 });
 
 test("when nothing fits any more nothing more is tried, and a later commit brings the rest", () => {

@@ -126,6 +126,11 @@ export class ConntrackCommitter {
 		return this.#tally.joined;
 	}
 
+	/** Who takes them when there are many. */
+	set isMany(take: () => void) {
+		this.#tally.isMany = take;
+	}
+
 	begin(windowTracking: boolean, timeout: number | undefined, labels?: LabelMask): void {
 		this.#options = { windowTracking, ...(labels && allowsLabels(labels) && { labels }) };
 		this.#liberal = { ...this.#options, windowTracking: false };

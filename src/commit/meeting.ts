@@ -97,7 +97,7 @@ export class Meeting {
 		this.#tally.result.kept++;
 		// a left-over that is as it should be is this node's from now on
 		if (this.#tally.reportsKept || view === "left over") {
-			this.#tally.joined.push({ record: local, isReplaced: false });
+			this.#tally.join(local, false);
 		}
 	}
 
@@ -119,7 +119,7 @@ export class Meeting {
 			const { record } = one;
 			if (errno === 0) {
 				this.#tally.result.updated++;
-				this.#tally.joined.push({ record, isReplaced: false });
+				this.#tally.join(record, false);
 				// it has gone, or has got further, since it was looked at
 			} else if ((errno === ENOENT || errno === EBUSY) && !one.isRetry) again.push(retry(one));
 			else this.#tally.refuse(record, errno, "update", errno !== ENOENT);
@@ -166,8 +166,7 @@ export class Meeting {
 		if (failure === 0 && !isOther) {
 			result.replaced++;
 			if (options.withoutMaster) result.withoutMaster++;
-			const evicted = sameKey(local, record) ? {} : { evicted: local };
-			this.#tally.joined.push({ record, isReplaced: true, ...evicted });
+			this.#tally.join(record, true, sameKey(local, record) ? undefined : local);
 			return;
 		}
 		const restored = this.#create(local, { windowTracking: options.windowTracking });

@@ -23,9 +23,7 @@ import {
 } from "./messages.ts";
 import { enterScratch } from "./scratch.ts";
 import { StoreReader } from "./store-reader.ts";
-
-/** Refusals and joined records per message. */
-const REPORT = 1000;
+import { REPORT } from "./tally.ts";
 
 const port = parentPort!;
 const names = new NameTable({ isClosed: true });
@@ -92,7 +90,6 @@ function commit(job: CommitJob): CommitResult {
 			}
 			conntracks.add(stores[store]!, slot);
 			if (stores[store]!.isSuperseded(slot)) superseded++;
-			if (conntracks.joined.length + conntracks.refusals.length >= REPORT) report(job.job);
 		}
 	});
 	conntracks.finish();
@@ -155,6 +152,7 @@ port.on("message", (message: ToWorker) => {
 	take(message);
 	for (let next = jobs.shift(); next; next = jobs.shift()) {
 		const { job } = next as CommitJob;
+		conntracks.isMany = () => report(job);
 		try {
 			const result = run(next);
 			report(job);
