@@ -86,6 +86,7 @@ export class RecordDecoder {
 		if (r.failed) return;
 		record.fill(0);
 		this.#expectationKey(record);
+		if ((bits & X.X_CLASS) === 0 && record[X.EXP_CLASS] !== 0) r.fail();
 		record[X.EXP_MASTER_PROTOCOLS] = this.#protocols();
 		record[X.EXP_MASTER_PORTS] = r.uint(WORD);
 		this.#addresses(record, X.EXP_MASTER_SRC, X.EXP_MASTER_DST, record[X.EXP_MASTER_PROTOCOLS]!);

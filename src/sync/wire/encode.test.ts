@@ -67,6 +67,21 @@ test("a conntrack of any shape comes out as it went in", () => {
 	);
 });
 
+test("a class that is not told is none: otherwise those who count by class and the kernel would differ", () => {
+	const record = X.newExpectationRecord();
+	record[X.EXP_PROTOCOLS] = record[X.EXP_MASK_PROTOCOLS] = record[X.EXP_MASTER_PROTOCOLS] = 2 | (6 << 8);
+	const read = (): Read | undefined =>
+		decoded(
+			encoded((encoder) => encoder.set(EXPECTATION, record, 1), arbitraryNames()),
+			arbitraryNames(),
+		);
+	assert.deepEqual(read()?.record, record);
+	record[X.EXP_CLASS] = 7;
+	assert.equal(read(), undefined);
+	record[X.EXP_HAS] = X.X_CLASS;
+	assert.deepEqual(read()?.record, record);
+});
+
 test("an expectation of any shape comes out as it went in", () => {
 	fc.assert(
 		fc.property(arbitraryExpectation(), versions, (record, version) =>
