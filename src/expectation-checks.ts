@@ -52,6 +52,7 @@ export interface CheckOptions {
 
 export class ExpectationChecks implements ExpectationJudge {
 	readonly keeps: boolean;
+	readonly mostOfMaster: number;
 	readonly #options: CheckOptions;
 	/** Bounded: three points, the rows of the table, the rules. */
 	readonly #counts = new Map<string, PolicyCount>();
@@ -61,6 +62,7 @@ export class ExpectationChecks implements ExpectationJudge {
 
 	constructor(options: CheckOptions) {
 		this.#options = options;
+		this.mostOfMaster = options.policy.mostOfMaster;
 		this.keeps = options.policy.settings.onViolation === "quarantine";
 	}
 

@@ -6,7 +6,7 @@ import type { ConntrackRecord } from "../conntrack/record.ts";
 import { ACCEPTED, FIRST_RULE, LAST_RULE, WAITING } from "./codes.ts";
 import { Question } from "./question.ts";
 import { CHECKS, type RuleContext } from "./rules.ts";
-import type { Standing } from "./standing.ts";
+import { PER_MASTER, type Standing } from "./standing.ts";
 
 export interface PolicyOptions extends RuleContext {
 	readonly names: NameTable;
@@ -65,6 +65,12 @@ export class ExpectationPolicy {
 			verdicts.push(problem === undefined ? { code, verdict: "ok" } : { code, verdict: "broken", problem });
 		}
 		return verdicts;
+	}
+
+	/** The most expectations of one master that rule X13 lets count. */
+	get mostOfMaster(): number {
+		const own = Object.values(this.settings.helpers).map(({ maxExpectations }) => maxExpectations ?? 0);
+		return Math.max(PER_MASTER, ...own);
 	}
 
 	/** The helper whose table was asked for in the last question, for counting; "-" for an unknown one. */

@@ -21,6 +21,11 @@ import { Tally } from "../policy/tally.ts";
 const KEPT_MAX = 4096;
 /** Rule X13, too many or too fast: may be over in a moment. */
 const TOO_MANY = 13;
+/**
+ * Expectations of one master that are held, as a multiple of those that may count: whatever is told of the master has
+ * all of them judged again. What comes on top, and does not count, is refused.
+ */
+const HELD_OF_MASTER = 4;
 /** Milliseconds between two looks at those, and how many are looked at. */
 const LOOK_EVERY = 1000;
 const LOOKS = 256;
@@ -28,6 +33,8 @@ const SEEDS = [0x2545f491, 0x6a09e667] as const;
 
 /** The policy, as far as the protocol knows of it. */
 export interface ExpectationJudge {
+	/** The most expectations of one master that may count at a time. */
+	readonly mostOfMaster: number;
 	/** Whether what is kept back can be looked at, or is only counted. */
 	readonly keeps: boolean;
 	/** @returns 0, the number of the first rule that is broken, or AWAITS_MASTER */
@@ -40,12 +47,12 @@ export class ExpectationGate {
 	readonly #external: readonly [ExternalCache, ExternalCache];
 	readonly #judge: ExpectationJudge;
 	readonly #tally = new Tally();
-	/** Slots of expectations by their master. Bounded by the cache. */
+	/** Slots of expectations by their master, HELD_OF_MASTER for each. Bounded by the cache. */
 	readonly #slots = new Map<number, Set<number>>();
 	/** Slots that are kept back because they were too many. Bounded by KEPT_MAX. */
 	readonly #tooMany = new Set<number>();
-	/** Masters of which something has gone, so that something else may count now. Emptied with each datagram. */
-	readonly #freed = new Set<number>();
+	/** Masters whose expectations are to be judged again. Emptied with each datagram. */
+	readonly #toReview = new Set<number>();
 	readonly #expectation = newExpectationRecord();
 	readonly #master = newConntrackRecord();
 	/** The slot whose expectation, which counted, is being replaced; -1 is none. */
@@ -64,7 +71,7 @@ export class ExpectationGate {
 			if (isReplaced || this.#slots.size === 0) return;
 			external[CONNTRACK].store.read(slot, this.#master);
 			const key = keyOf(this.#master);
-			if (this.#slots.has(key)) this.#freed.add(key);
+			if (this.#slots.has(key)) this.#toReview.add(key);
 		};
 	}
 
@@ -85,14 +92,16 @@ export class ExpectationGate {
 	}
 
 	/** The peer has told of a conntrack: it may be a master. */
-	masterTold(record: ConntrackRecord, now: number): void {
-		if (this.#slots.size > 0) this.#reviewMaster(keyOf(record), now);
+	masterTold(record: ConntrackRecord): void {
+		if (this.#slots.size === 0) return;
+		const key = keyOf(record);
+		if (this.#slots.has(key)) this.#toReview.add(key);
 	}
 
-	/** Looks again at what something that has gone was in the way of. After each datagram, and now and then. */
+	/** Looks again at what the last datagram has changed. After each datagram, and now and then. */
 	review(now: number): void {
-		for (const key of this.#freed) this.#reviewMaster(key, now);
-		this.#freed.clear();
+		for (const key of this.#toReview) this.#reviewMaster(key, now);
+		this.#toReview.clear();
 		if (this.#tooMany.size === 0 || now - this.#lookedAt < LOOK_EVERY) return;
 		this.#lookedAt = now;
 		let looks = 0;
@@ -126,7 +135,9 @@ export class ExpectationGate {
 		const before = external.store.verdict(slot);
 		const standing = this.#tally.standing(key, record[EXP_CLASS]!, isNew, now);
 		const master = findMaster(this.#external[CONNTRACK], record, this.#master, true);
-		const verdict = this.#judge.judge(record, master, standing);
+		let verdict = this.#judge.judge(record, master, standing);
+		const isCrowd = this.#slots.get(key)!.size > HELD_OF_MASTER * this.#judge.mostOfMaster;
+		if (isCrowd && verdict === AWAITS_MASTER) verdict = TOO_MANY;
 		if (isTaken ? isNew || verdict !== ACCEPTED : verdict !== before)
 			this.#judge.judged(record, verdict, master);
 		if (before !== ACCEPTED && before !== AWAITS_MASTER) this.#kept--;
@@ -142,7 +153,7 @@ export class ExpectationGate {
 		}
 		this.#kept++;
 		// what is too many now may count in a moment, whatever the operator wants to see
-		const isKept = (this.#judge.keeps || verdict === TOO_MANY) && this.#kept <= KEPT_MAX;
+		const isKept = (this.#judge.keeps || verdict === TOO_MANY) && this.#kept <= KEPT_MAX && !isCrowd;
 		if (!isKept) external.refuse(slot, verdict);
 		else if (verdict === TOO_MANY) this.#tooMany.add(slot);
 		else this.#tooMany.delete(slot);
@@ -162,7 +173,7 @@ export class ExpectationGate {
 		const slots = this.#slots.get(key);
 		slots?.delete(slot);
 		if (slots?.size === 0) this.#slots.delete(key);
-		else if (verdict === ACCEPTED && !isReplaced) this.#freed.add(key);
+		else if (verdict === ACCEPTED && !isReplaced) this.#toReview.add(key);
 	}
 }
 

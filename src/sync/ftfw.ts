@@ -288,7 +288,7 @@ export class Ftfw {
 				const slot = external.set(record, version, seconds);
 				if (slot < 0) return;
 				if (this.peers.length > 1) supersede(this.peers, peer, kind, slot, record);
-				if (kind === CONNTRACK) peer.gate?.masterTold(record, now);
+				if (kind === CONNTRACK) peer.gate?.masterTold(record);
 				else peer.gate?.taken(slot, now);
 				return;
 			}
