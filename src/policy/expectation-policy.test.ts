@@ -361,3 +361,13 @@ test("without a master the rules that need none decide at once", () => {
 	assert.equal(judged(data({ dst: "198.51.100.21" }), undefined), "waiting for its master");
 	assert.equal(strict.judge(expectationToRecord(data(), names), undefined), WAITING);
 });
+
+test("names that peers bring leave room for those of the table", () => {
+	const names = new NameTable();
+	new ExpectationPolicy({ names, settings: STRICT, replicated: true, isOwnAddress: () => false });
+	for (let i = 0; i < 2000; i++) names.intern(`sip-${i}`);
+	assert.ok(names.overflow > 0);
+	for (const name of ["ftp", "H.245", "nat-follow-master", "callforwarding"]) {
+		assert.equal(names.name(names.intern(name)), name);
+	}
+});

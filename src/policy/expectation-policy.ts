@@ -4,6 +4,7 @@ import type { ExpectationRecord } from "../conntrack/expectation-record.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { ConntrackRecord } from "../conntrack/record.ts";
 import { ACCEPTED, FIRST_RULE, LAST_RULE, WAITING } from "./codes.ts";
+import { HELPERS } from "./helpers.ts";
 import { Question } from "./question.ts";
 import { CHECKS, type RuleContext } from "./rules.ts";
 import { PER_MASTER, type Standing } from "./standing.ts";
@@ -30,6 +31,9 @@ export class ExpectationPolicy {
 		this.settings = options.settings;
 		this.#context = options;
 		this.#question = new Question(options.names, options.settings);
+		// peers bring names, too, and there is an end to the table: nobody fills it before these are in
+		for (const { name, functions } of HELPERS)
+			for (const word of [name, ...functions]) options.names.intern(word);
 	}
 
 	/**
