@@ -47,6 +47,7 @@ import {
 	PROTOCOLS,
 } from "../conntrack/record.ts";
 import { findHelper } from "../policy/helpers.ts";
+import { PER_ORIGIN } from "../policy/standing.ts";
 import type { Clock } from "../system/clock.ts";
 import type { CommitSource, CommitTarget } from "./commit.ts";
 import { expectAnySourceKey } from "./gre-entry.ts";
@@ -115,8 +116,11 @@ export async function chooseExpectations(options: ChoiceOptions): Promise<Expect
 	const now = Math.floor(options.clock.now() / 1000);
 	const candidates: Candidate[] = [];
 	const judge = options.policy?.() ?? (() => 0);
+	// where there is one at a time nobody has counted them yet, and each is compared with what its master has
+	const ofMaster = new Map<string, number>();
 	for (const [peer, { store }] of externals(EXPECTATION).entries()) {
 		for (let slot = 0; slot < store.end; slot++) {
+			if (slot % STRIDE === STRIDE - 1) await options.clock.pause();
 			const verdict = store.verdict(slot);
 			if (!store.isLive(slot)) continue;
 			if (verdict === 0 && !store.isOwned(slot)) {
@@ -132,8 +136,12 @@ export async function chooseExpectations(options: ChoiceOptions): Promise<Expect
 			// where there is one at a time the newest counts, below: the first that came is not the right one
 			const isCounted = classLimit(record, options.names) > 1;
 			let rule = verdict === AWAITS_MASTER ? MASTER_UNKNOWN : verdict;
-			if (rule === 0 || (rule === TOO_MANY && !isCounted)) rule = judge(record, store, isCounted);
+			const master = masterOf(record);
+			const mates = ofMaster.get(master) ?? 0;
+			if (mates >= PER_ORIGIN) rule = TOO_MANY;
+			else if (rule === 0 || (rule === TOO_MANY && !isCounted)) rule = judge(record, store, isCounted);
 			if (rule === 0) {
+				ofMaster.set(master, mates + 1);
 				expectAnySourceKey(record);
 				candidates.push(candidate);
 			} else options.keptOut(record, rule);
