@@ -165,14 +165,19 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 async function dumpRejected(daemon: DaemonControl, write: TextSink): Promise<Reply> {
 	for (const { store } of daemon.externals(EXPECTATION)) {
 		const record = new Int32Array(store.layout.recordWords);
+		let text = "";
+		let lines = 0;
 		for (let slot = 0; slot < store.end; slot++) {
 			const rule = store.isLive(slot) ? store.verdict(slot) : 0;
 			if (rule === 0) continue;
 			store.read(slot, record);
-			await write(
-				`${formatExpectation(record, daemon.names)} [${daemon.whyRejected(record, store, rule)}]\n`,
-			);
+			text += `${formatExpectation(record, daemon.names)} [${daemon.whyRejected(record, store, rule)}]\n`;
+			if (++lines % LINES !== 0) continue;
+			await write(text);
+			text = "";
+			await daemon.clock.pause();
 		}
+		if (text !== "") await write(text);
 	}
 	return DONE;
 }
