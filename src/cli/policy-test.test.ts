@@ -112,5 +112,8 @@ test("JSON may tell what lines cannot", () => {
 	assert.deepEqual([found.judged, found.rejected], [2, 1]);
 	assert.match(found.text, /X15 broken/);
 	assert.throws(() => testPolicy('[{"expectation":{"family":"ipv4"}}]', configOf(), []), /expectation 1: /);
+	const stranger = { ...master, orig: { ...master, src: "192.168.0.3" }, zoneOrig: 0, zoneReply: 0 };
+	const wrong = JSON.stringify({ expectation: one, master: stranger });
+	assert.throws(() => testPolicy(wrong, configOf(), []), /expectation 1: its master/);
 	assert.throws(() => testPolicy("nonsense", configOf(), []), /line 1: /);
 });

@@ -10,6 +10,7 @@ import {
 	expectationToRecord,
 } from "../conntrack/conntrack.ts";
 import { formatExpectation } from "../conntrack/format.ts";
+import { isMasterOf } from "../conntrack/master.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { parseConntrackLine, parseExpectationLine } from "../conntrack/parse-line.ts";
 import { invertTuple } from "../conntrack/tuple.ts";
@@ -138,8 +139,11 @@ function readJson(input: string): Case[] {
 			i + 1,
 			() => {
 				const names = new NameTable();
-				expectationToRecord(found.expectation, names);
-				if (found.master) conntrackToRecord(found.master, names);
+				const record = expectationToRecord(found.expectation, names);
+				if (!found.master) return;
+				if (!isMasterOf(conntrackToRecord(found.master, names), record)) {
+					throw new Error("its master's orig is not that of the master beside it");
+				}
 			},
 			"expectation",
 		);
