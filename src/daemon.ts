@@ -220,7 +220,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				...committing,
 				policy: () => checks.forCommit(),
 				worker,
-				adopted: (record) => masters.seen(record),
+				adopted: (record) => masters.committed(record),
 				guard: (record, deadline) => deadlines.add(record, deadline),
 				pump: () => ticker.pump(),
 				refused: (kind, refusal) => operations.failover.refused(kind, refusal),
@@ -327,7 +327,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			receiveBuffer: buffer.size,
 			reliable: general.netlinkEventsReliable,
 			// a commit of a million entries must not overrun the socket that listens
-			ignorePorts: [worker.commitPort],
+			ignorePorts: [worker.commitPort, masters.pickUp.port],
 			labels,
 		});
 		cleanup.unshift(() => listener.close());

@@ -366,6 +366,7 @@ export class Commit {
 					if (liveSlot(record) < 0) continue;
 					if (isReplaced) internal.apply(record, true, seconds(clock));
 					else internal.refresh(record, seconds(clock), true);
+					this.#options.adopted?.(record);
 				}
 			},
 		};

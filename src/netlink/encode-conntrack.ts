@@ -109,11 +109,7 @@ export class ConntrackEncoder {
 		writer.u32(C.CTA_TIMEOUT, has & H_TIMEOUT ? record[TIMEOUT]! : TIMEOUT_UNKNOWN);
 		if (has & H_MARK) writer.u32(C.CTA_MARK, record[MARK]!);
 		this.#protoinfo(record, options.windowTracking);
-		if (has & H_HELPER && record[HELPER] !== 0 && !options.withoutHelper) {
-			const help = writer.begin(C.CTA_HELP);
-			writer.string(C.CTA_HELP_NAME, this.#names.name(record[HELPER]!));
-			writer.end(help);
-		}
+		if (has & H_HELPER && record[HELPER] !== 0 && !options.withoutHelper) this.#help(record);
 		this.#nat(record);
 		if (has & H_MASTER && !options.withoutMaster) {
 			encodeTuple(
@@ -156,6 +152,15 @@ export class ConntrackEncoder {
 		this.#sequenceAdjustments(record);
 		this.#zone(record);
 		endRequest(writer, request);
+	}
+
+	/** A request to give the existing entry the helper that it has: what the helper knows of the stream is forgotten. */
+	helper(record: ConntrackRecord, sequence: number): void {
+		const request = this.#begin(C.IPCTNL_MSG_CT_NEW, C.NLM_F_REQUEST, sequence, record);
+		this.#original(record);
+		this.#help(record);
+		this.#zone(record);
+		endRequest(this.writer, request);
 	}
 
 	/** A request to give the existing entry its labels, as far as the mask goes; ENOSPC where no rule looks at any. */
@@ -219,6 +224,12 @@ export class ConntrackEncoder {
 	#begin(message: number, flags: number, sequence: number, record: ConntrackRecord): number {
 		const family = record[PROTOCOLS]! & 0xff;
 		return beginRequest(this.writer, C.NFNL_SUBSYS_CTNETLINK, message, flags, sequence, family);
+	}
+
+	#help(record: ConntrackRecord): void {
+		const help = this.writer.begin(C.CTA_HELP);
+		this.writer.string(C.CTA_HELP_NAME, this.#names.name(record[HELPER]!));
+		this.writer.end(help);
 	}
 
 	#original(record: ConntrackRecord): void {

@@ -22,6 +22,7 @@ import { AttributeWriter, WireBuffer } from "./attribute.ts";
 import { IPCTNL_MSG_CT_NEW, NFNL_SUBSYS_CTNETLINK, NLMSG_ERROR } from "./constants.ts";
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "./encode-conntrack.ts";
+import { HelperPickUp } from "./helper-pick-up.ts";
 import { attributesOf, eachMessage, messageSequence, messageType } from "./message.ts";
 import { NetlinkSocket } from "./socket.ts";
 
@@ -50,6 +51,7 @@ export interface MasterWatchOptions {
 export class MasterWatch {
 	/** Masters that were given up because there were too many. */
 	dropped = 0;
+	readonly pickUp: HelperPickUp;
 	readonly #options: MasterWatchOptions;
 	readonly #socket: NetlinkSocket;
 	readonly #encoder: ConntrackEncoder;
@@ -68,6 +70,7 @@ export class MasterWatch {
 	/** @throws Error with a line for the operator */
 	constructor(options: MasterWatchOptions) {
 		this.#options = options;
+		this.pickUp = new HelperPickUp(options);
 		this.#socket = new NetlinkSocket(options.native, { receiveBuffer: 1 << 20 });
 		this.#encoder = new ConntrackEncoder(this.#writer, options.names);
 		this.#decoder = new ConntrackDecoder(options.names, { mask: options.labels ?? NO_LABELS, isWhole: true });
@@ -84,6 +87,12 @@ export class MasterWatch {
 		if (!mayBeAdjusted(conntrack)) return;
 		const key = keyOf(conntrack);
 		if (!this.#masters.has(key)) this.#watch(key, conntrack.slice());
+	}
+
+	/** A conntrack that a commit has brought. */
+	committed(conntrack: ConntrackRecord): void {
+		this.seen(conntrack);
+		if (mayBeAdjusted(conntrack)) this.pickUp.committed(conntrack);
 	}
 
 	/** A master's expectation has been announced: the master may have changed, and may change again. */
@@ -103,6 +112,7 @@ export class MasterWatch {
 	close(): void {
 		for (const cancel of this.#pending) cancel();
 		this.#socket.close();
+		this.pickUp.close();
 	}
 
 	#watch(key: string, master: ConntrackRecord): void {
