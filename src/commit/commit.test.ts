@@ -64,6 +64,16 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal((await kit.commit.run(CONNTRACK)).created, 1);
 	});
 
+	test("nor does it where the views of two peers are compared first", async () => {
+		await start({ peers: 2 });
+		const many = udpEntries(3000);
+		kit.tell(many);
+		const running = kit.commit.run(CONNTRACK);
+		kit.commit.ended(CONNTRACK, conntrackToRecord(many.at(-1)!, kit.names));
+		assert.equal((await running).created, many.length - 1);
+		assert.equal(kit.kernel.get(many.at(-1)!), "ENOENT");
+	});
+
 	test("a few thousand entries of every kind are in the kernel afterwards, and a second commit finds them all", async () => {
 		await start();
 		const { conntracks, expectations } = populate(3000);

@@ -286,6 +286,8 @@ export class Commit {
 				store.setMark(slot, HIDDEN, isHeldByNewer);
 			}
 		}
+		// the walk takes the mark from what has ended meanwhile
+		for (const [store, slot] of this.#ended) store.setMark(slot, HIDDEN, true);
 	}
 
 	#parts(externals: readonly CommitSource[]): { store: number; end: number }[] {
