@@ -92,6 +92,15 @@ test("a commit while another one runs is refused with status 1, and logged", asy
 	assert.equal(scene.written, "");
 });
 
+test("after a commit that broke off the caches are compared with the kernel", async () => {
+	const scene = new Scene();
+	scene.commit.run = async () => {
+		throw new Error("send requests: No buffer space available");
+	};
+	await assert.rejects(scene.failover.commit(KINDS), /^Error: send requests/);
+	assert.equal(scene.disturbed, 1);
+});
+
 test("a commit ends a rehearsal, and does not wait for it", async () => {
 	const scene = new Scene();
 	let end = (_: Error): void => {};

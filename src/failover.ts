@@ -166,17 +166,22 @@ export class Failover {
 			log.notice(`committing ${kinds.length > 1 ? "all external caches" : COMMIT_WHAT[kinds[0]!]}`);
 		}
 		const eventsBefore = this.#options.events();
-		for (const kind of kinds) {
-			this.#tally = new ReasonTally();
-			this.#logged = 0;
-			const { seconds, ...counts } = await commit.run(kind);
-			const half = { kind, counts, reasons: this.#tally.counts, seconds };
-			for (const line of logLines(half)) log.notice(line);
-			halves.push(half);
+		let isOver = false;
+		try {
+			for (const kind of kinds) {
+				this.#tally = new ReasonTally();
+				this.#logged = 0;
+				const { seconds, ...counts } = await commit.run(kind);
+				const half = { kind, counts, reasons: this.#tally.counts, seconds };
+				for (const line of logLines(half)) log.notice(line);
+				halves.push(half);
+			}
+			isOver = true;
+		} finally {
+			// an entry that ended while it was being written, and others that met an event on the way, are not what
+			// the cache believes: our own changes send us no event. Nor is what a commit that broke off has not written
+			if (!isOver || this.#options.events() !== eventsBefore) this.#options.disturbed();
 		}
-		// an entry that ended while it was being written, and others that met an event on the way, are not what
-		// the cache believes: our own changes send us no event
-		if (this.#options.events() !== eventsBefore) this.#options.disturbed();
 		return { mode: "commit", ...this.#node(), halves };
 	}
 
