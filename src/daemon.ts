@@ -118,7 +118,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			names,
 			log,
 			internal: internal[EXPECTATION],
-			ownMaster,
+			ownMaster: (expectation) => expectationMasters.findInZone(expectation),
 			conntracksBeside: besideIn((): (readonly [ExternalCache, ExternalCache])[] => [
 				...ftfw.peers.map(({ external }) => external),
 				...(ftfw.returned.caches ? [ftfw.returned.caches] : []),

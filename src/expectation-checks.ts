@@ -44,7 +44,7 @@ export interface CheckOptions {
 	log: Log;
 	/** This kernel's expectations. */
 	internal: InternalCache;
-	/** The master of an expectation in this kernel; may write its zone into the expectation. */
+	/** The master of an expectation in this kernel, in the expectation's zone. */
 	ownMaster: (expectation: Int32Array) => ConntrackRecord | undefined;
 	/** The conntracks of the node whose expectations are in this store. */
 	conntracksBeside: (store: RecordStore) => ExternalCache | undefined;

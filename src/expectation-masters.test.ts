@@ -3,6 +3,7 @@ import { beforeEach, test } from "node:test";
 import { type InternalCache, newInternalCaches } from "./cache/internal-cache.ts";
 import {
 	type Conntrack,
+	conntrackFromRecord,
 	conntrackToRecord,
 	type Expectation,
 	expectationToRecord,
@@ -175,4 +176,23 @@ test("the expectations of a conntrack that we flush are withdrawn with it; those
 	node.log.length = 0;
 	node.expectation("destroy", HOLE, 0);
 	assert.deepEqual(node.log, ["-1"]);
+});
+
+test("of masters with one tuple in several zones, that of the expectation's zone is found for a commit", () => {
+	const node = new Node();
+	const conntracks = node.internal[CONNTRACK];
+	for (const [zone, dst] of [
+		[0, "203.0.113.1"],
+		[7, "203.0.113.7"],
+	] as const) {
+		const master = { ...CONTROL, zoneOrig: zone, zoneReply: zone, reply: { ...CONTROL.reply!, dst } };
+		conntracks.apply(conntrackToRecord(master, node.names), true, 0);
+	}
+	const reply = (zone: number): string | undefined => {
+		const record = expectationToRecord({ ...HOLE, zone }, node.names);
+		const master = node.masters.findInZone(record);
+		return master && conntrackFromRecord(master, node.names).reply!.dst;
+	};
+	assert.equal(node.masters.find(expectationToRecord(HOLE, node.names)), undefined);
+	assert.deepEqual([0, 7, 8].map(reply), ["203.0.113.1", "203.0.113.7", undefined]);
 });

@@ -60,6 +60,19 @@ export class ExpectationMasters {
 		return master;
 	}
 
+	/** The master in the zone that the expectation tells: where the kernel looks for it. The record is reused. */
+	findInZone(expectation: Int32Array): ConntrackRecord | undefined {
+		const { store, zones } = this.#internal[CONNTRACK];
+		for (const word of [0, ...zones]) {
+			if ((word & 0xffff) !== expectation[EXP_ZONE]) continue;
+			const slot = this.#live(expectation, word);
+			if (slot < 0) continue;
+			store.read(slot, this.#master);
+			return this.#master;
+		}
+		return undefined;
+	}
+
 	/**
 	 * An expectation has ended, and perhaps its master before it: writes the zone under which it is held into it.
 	 */
