@@ -10,7 +10,31 @@ import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { expectationOf, masterOf } from "../policy/legal.ts";
 import { systemClock } from "../system/clock.ts";
-import { chooseExpectations } from "./expectation-choice.ts";
+import { type ChoiceOptions, chooseExpectations } from "./expectation-choice.ts";
+
+test("how many a master may have is the policy's to say where it counts them", async () => {
+	const names = new NameTable();
+	const { conntracks, expectations } = newInternalCaches(1, 1000);
+	const external = [
+		new ExternalCache(new RecordStore(new ConntrackLayout(), 1), 1000),
+		new ExternalCache(new RecordStore(new ExpectationLayout(), 1, 64), 1000),
+	] as const;
+	const irc = masterOf("irc");
+	for (let i = 0; i < 20; i++) {
+		const offer = expectationOf(irc, { dport: 1024 + i, timeout: 300 });
+		external[1].set(expectationToRecord(offer, names), i + 1, Math.floor(systemClock.now() / 1000));
+	}
+	const options: ChoiceOptions = {
+		internal: [conntracks, expectations],
+		externals: (kind) => [{ store: external[kind === CONNTRACK ? 0 : 1].store, touched: new Set<number>() }],
+		names,
+		clock: systemClock,
+		keptOut: () => assert.fail(),
+	};
+	assert.equal((await chooseExpectations(options)).chosen.length, 8, "the helper's own limit");
+	const policy = () => () => 0;
+	assert.equal((await chooseExpectations({ ...options, policy })).chosen.length, 20);
+});
 
 test("a cache that nobody has judged is read in slices, and one master has no more than a node may have", async () => {
 	const names = new NameTable();

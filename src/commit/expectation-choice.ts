@@ -162,7 +162,10 @@ export async function chooseExpectations(options: ChoiceOptions): Promise<Expect
 		const mates = taken.get(group) ?? 0;
 		const newer = local.get(group)?.filter((theirs) => theirs >= created).length ?? 0;
 		const step = stepFor(internal[EXPECTATION].store, candidate);
-		if (step === undefined || (step !== "join" && mates + newer >= classLimit(record, options.names))) {
+		const limit = classLimit(record, options.names);
+		// more than one at a time have been counted by the policy, which may allow more
+		const isLimited = limit === 1 || !options.policy;
+		if (step === undefined || (step !== "join" && isLimited && mates + newer >= limit)) {
 			out.outdated++;
 			continue;
 		}
