@@ -371,3 +371,19 @@ test("names that peers bring leave room for those of the table", () => {
 		assert.equal(names.name(names.intern(name)), name);
 	}
 });
+
+test("X05: a network of IPv6 has 64 bits, whatever MinPrefix says of IPv4", () => {
+	const policy = policyOf({ helpers: { snmp: { minPrefix: 24 } } }, { replicated: ["snmp"] });
+	const six = { family: "ipv6", protocol: 17 } as const;
+	const ends = { src: "2001:db8::2", dst: "2001:db8::1", sport: 161, dport: 5000 };
+	const [expectation] = broadcast("snmp");
+	const answer = (src: string): Expectation => ({
+		...expectation,
+		...six,
+		...ends,
+		mask: { ...six, src, dst: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", sport: 0xffff, dport: 0xffff },
+		master: { ...six, src: ends.dst, dst: ends.src, sport: 5000, dport: 161 },
+	});
+	assert.equal(judged(answer("ffff:ffff:ffff:ffff::"), undefined, policy), "waiting for its master");
+	assert.equal(judged(answer("ffff:ff00::"), undefined, policy), "X05");
+});

@@ -42,7 +42,9 @@ export interface Rule {
 	readonly check: (question: Question, context: RuleContext) => string | undefined;
 }
 
-const NETWORK_MIN = { [AF_INET]: 24, [AF_INET6]: 64 } as const;
+const NETWORK_MIN = 24;
+/** MinPrefix does not count: the kernel's helpers that broadcast know IPv4 only. */
+const NETWORK_MIN_IPV6 = 64;
 const PORT_MAX = 65_535;
 
 const bits = (family: number): number => (family === AF_INET6 ? 128 : 32);
@@ -120,7 +122,7 @@ function x05({ expectation: e, family, shape, helper }: Question) {
 }
 
 function minPrefixOf(helper: Helper | undefined, family: number): number {
-	return helper?.settings.minPrefix ?? NETWORK_MIN[family === AF_INET6 ? AF_INET6 : AF_INET];
+	return family === AF_INET6 ? NETWORK_MIN_IPV6 : (helper?.settings.minPrefix ?? NETWORK_MIN);
 }
 
 function x06(question: Question) {

@@ -159,7 +159,7 @@ export function firstBroken(e, master, policy, standing) {
 			length === undefined ||
 			(length > 0 &&
 				length < all &&
-				(row?.source !== "net" || length < (set.minPrefix ?? (e.family === 4 ? 24 : 64)))),
+				(row?.source !== "net" || length < (e.family === 4 ? (set.minPrefix ?? 24) : 64))),
 		6: () => {
 			if (!master || !row) return false;
 			if (row.sport.startsWith("=") && `=${e.sport}` !== row.sport) return true;
