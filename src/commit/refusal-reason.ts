@@ -1,6 +1,7 @@
 // Why the kernel did not take an entry: its errno -> a code that scripts can rely on, and what it means here.
 import { CONNTRACK, type Kind } from "../conntrack/kind.ts";
 import { errnoName, errnoText } from "../netlink/error.ts";
+import { formatCode, RULES } from "../policy/codes.ts";
 import type { Refusal, RefusalCause } from "./messages.ts";
 
 export interface Reason {
@@ -66,8 +67,8 @@ export const REASON_CODES: ReadonlySet<string> = new Set(
 
 export function reasonOf(kind: Kind, { errno, step, rule, cause: known }: Refusal): Reason {
 	if (rule !== undefined) {
-		const code = `X${String(rule).padStart(2, "0")}`;
-		return { code: `policy:${code}`, text: `policy ${code}`, isPolicy: true };
+		const code = formatCode(rule);
+		return { code: `policy:${code}`, text: `policy ${code}, ${RULES[rule]}`, isPolicy: true };
 	}
 	if (known) {
 		const [code, text] = CAUSES[known];

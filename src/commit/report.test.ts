@@ -30,7 +30,7 @@ const tally = (kind: 0 | 1, ...refusals: Refusal[]): ReasonTally => {
 	return counts;
 };
 
-const POLICY = { code: "policy:X07", text: "policy X07", isPolicy: true };
+const POLICY = reasonOf(1, { ...refusal(0), rule: 7 });
 
 function half(kind: 0 | 1, counts: Partial<CommitResult>, reasons: HalfReport["reasons"] = []): HalfReport {
 	return { kind, counts: { ...newCommitResult(), ...counts }, reasons, seconds: 0.301223 };
@@ -73,7 +73,7 @@ test("the log keeps conntrackd's lines, and tells the rest by reason", () => {
 		"1 expectations are refused by the policy",
 		"1 expectations can't be committed",
 		"  1: commit-create: operation not supported on socket (ENOTSUP), its master has no helper",
-		"  1: policy X07",
+		"  1: policy X07, destination address",
 		"commit has taken 0.301223 seconds",
 	]);
 });
@@ -223,7 +223,7 @@ test("the JSON has every count, and reasons with their codes", () => {
 					count: 1,
 					policy: false,
 				},
-				{ code: "policy:X07", text: "policy X07", count: 1, policy: true },
+				{ code: "policy:X07", text: "policy X07, destination address", count: 1, policy: true },
 			],
 		},
 	});
