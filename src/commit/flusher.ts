@@ -40,10 +40,16 @@ export class Flusher {
 	conntracks(filter: Filter): number {
 		this.#deleted = 0;
 		const addresses = readOwnAddresses(this.#native);
-		this.#dump((record) => {
-			if (filter.passes(record) && !isOwnConnection(record, addresses)) this.#delete(record);
-		});
-		this.#flush();
+		try {
+			this.#dump((record) => {
+				if (filter.passes(record) && !isOwnConnection(record, addresses)) this.#delete(record);
+			});
+			this.#flush();
+		} finally {
+			// a dump that broke off must not leave the rest of its batch to the next job
+			this.#batched = 0;
+			this.requests.writer.at = 0;
+		}
 		return this.#deleted;
 	}
 
