@@ -4,6 +4,7 @@ import type { ExternalCache } from "./cache/external-cache.ts";
 import type { InternalCache } from "./cache/internal-cache.ts";
 import type { RecordStore } from "./cache/record-store.ts";
 import type { CommitJudge } from "./commit/expectation-choice.ts";
+import { expectAnySourceKey } from "./commit/gre-entry.ts";
 import { EXP_CLASS, EXP_ID, newExpectationRecord } from "./conntrack/expectation-record.ts";
 import { formatExpectation } from "./conntrack/format.ts";
 import { EXPECTATION } from "./conntrack/kind.ts";
@@ -104,7 +105,10 @@ export class ExpectationChecks implements ExpectationJudge {
 			tally.add(masterKey(record, this.#master), record[EXP_CLASS]!, false, 0);
 		}
 		return (expectation, store, isCounted) => {
-			const known = internal.store.find(expectation);
+			// by the key under which it is committed
+			record.set(expectation);
+			expectAnySourceKey(record);
+			const known = internal.store.find(record);
 			const isHeld = known >= 0 && internal.store.isLive(known);
 			const key = masterKey(expectation, this.#master);
 			const kind = expectation[EXP_CLASS]!;
@@ -114,8 +118,7 @@ export class ExpectationChecks implements ExpectationJudge {
 			const standing = isHeld || !isCounted ? undefined : tally.standing(key, kind, false, 0);
 			let code = policy.judge(expectation, theirs, standing);
 			// and as it is in this kernel
-			record.set(expectation);
-			const own = code === ACCEPTED ? ownMaster(record) : undefined;
+			const own = code === ACCEPTED ? ownMaster(expectation) : undefined;
 			if (own) code = policy.judge(expectation, own, standing);
 			if (code === WAITING) code = MASTER;
 			if (code === ACCEPTED && !isHeld) tally.add(key, kind, false, 0);
