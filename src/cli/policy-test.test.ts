@@ -115,5 +115,8 @@ test("JSON may tell what lines cannot", () => {
 	const stranger = { ...master, orig: { ...master, src: "192.168.0.3" }, zoneOrig: 0, zoneReply: 0 };
 	const wrong = JSON.stringify({ expectation: one, master: stranger });
 	assert.throws(() => testPolicy(wrong, configOf(), []), /expectation 1: its master/);
-	assert.throws(() => testPolicy("nonsense", configOf(), []), /line 1: /);
+	assert.throws(
+		() => testPolicy("nonsense", configOf(), []),
+		/^Error: neither a connection nor an expectation: line 1: /,
+	);
 });

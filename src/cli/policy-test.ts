@@ -103,7 +103,10 @@ function readLines(input: string): Case[] {
 		const line = raw.trim();
 		if (line === "" || line.startsWith("#") || line.startsWith("conntrack v")) return;
 		if (/^(\d+ +)?proto=/.test(line)) expectations.push({ line, number: i + 1 });
-		else masters.push(at(i + 1, () => parseConntrackLine(line)));
+		else
+			masters.push(
+				at(i + 1, () => parseConntrackLine(line), "neither a connection nor an expectation: line"),
+			);
 	});
 	for (const { line, number } of expectations) {
 		// the line does not tell the master's protocol: its own line does, else what the helper is for
