@@ -15,8 +15,12 @@ A session has a few hundred lines, then another one begins. The client obeys on 
   quit
 
 Counted apart: a data connection that the failover has caught may fail, and is announced again ("data"). A dialogue whose
-last announcement was answered less than LATE before the firewall died: how far that one has shifted the sequence
-numbers may not have reached the other firewall ("late")."""
+last announcement was answered less than LATE before the firewall died, or not answered then: how far that one has shifted
+the sequence numbers may not have reached the other firewall ("late").
+
+Data ports are few, so that most connections begin over one in TIME_WAIT, often another client's. But none is announced that
+may still be expected: where the helper has to take another one, the connection fails if the client's port > server:20 is in
+TIME_WAIT, on a single firewall, too."""
 import os
 import random
 import re
@@ -37,6 +41,8 @@ PATIENCE = 25.0                     # seconds without an answer, after which a s
 LATE = 0.1                          # seconds; on a machine whose processors are busy with other things
 OLD = 1.0                           # seconds after which a session counts as known to the peer
 PAUSE = (0.01, 0.4)                 # seconds between two lines
+PORTS = (20000, 40)                 # the first data port, and how many for each session
+EXPECTED = 300                      # seconds for which the kernel's helper expects a data connection
 PADDING = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -112,19 +118,19 @@ class Answering(threading.Thread):
 
     def transfer(self):
         """Sends the data; its amount goes by the number of the line."""
-        sock = socket.socket(self.conn.family, socket.SOCK_STREAM)
+        begun = time.monotonic()
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.settimeout(DATA_PATIENCE)
-            sock.bind((self.conn.getsockname()[0], 20))
-            sock.connect(self.target)
-            sock.sendall(words(self.count, 100 + self.count % 3000))
-            sock.shutdown(socket.SHUT_WR)
-            return sock.recv(1) == b"k"
-        except OSError:
+            with socket.socket(self.conn.family, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.settimeout(DATA_PATIENCE)
+                sock.bind((self.conn.getsockname()[0], 20))
+                sock.connect(self.target)
+                sock.sendall(words(self.count, 100 + self.count % 3000))
+                sock.shutdown(socket.SHUT_WR)
+                return sock.recv(1) == b"k"
+        except OSError as error:
+            say("no data connection to %s:%d after %.1f s: %s" % (*self.target, time.monotonic() - begun, error))
             return False
-        finally:
-            sock.close()
 
 
 def accept_loop(listener, translated):
@@ -144,18 +150,19 @@ def serve(translated):
 class Session(threading.Thread):
     """One session after the other, from the same address."""
 
-    def __init__(self, client, name, source, host):
+    def __init__(self, client, number, source, host):
         super().__init__(daemon=True)
-        self.client, self.name, self.source, self.host = client, name, source, host
-        self.chance = random.Random("%s %s" % (client.seed, name))
+        self.client, self.name, self.source, self.host = client, "s%02d" % number, source, host
+        self.expected = []              # the last ports of this connection: one, or after a failover an older one
+        self.chance = random.Random("%s %s" % (client.seed, self.name))
         self.family = socket.AF_INET6 if ":" in source else socket.AF_INET
         self.conn = None
         self.opened = None              # since when the connection stands
         self.announced = 0.0            # when the last PORT was answered
         self.announcement = b""         # and with what
+        self.sent = 0.0                 # when the last one was sent
         self.count, self.lines = 0, 0   # lines of this connection, and of all
-        # after "verify": lines and transfers that are still to be seen
-        self.wanted = None
+        self.wanted = None              # after "verify": lines and transfers that are still to be seen
 
     def age(self):
         return -1.0 if self.opened is None else time.monotonic() - self.opened
@@ -183,7 +190,7 @@ class Session(threading.Thread):
         self.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.conn.settimeout(PATIENCE)
         self.conn.bind((self.source, 0))
-        self.count, self.buffer = 0, b""
+        self.count, self.buffer, self.sent, self.expected = 0, b"", 0.0, []
         self.conn.connect((self.host, PORT))
         if self.line() != b"220 ready":
             raise Corrupt("greeting")
@@ -222,7 +229,7 @@ class Session(threading.Thread):
             self.numbered("NOOP", "200")
             self.said("lines")
             self.pause()
-        listener = listen(self.family, self.source)
+        listener = self.listen()
         try:
             self.announce(listener.getsockname()[1])
             self.pause()
@@ -232,7 +239,14 @@ class Session(threading.Thread):
         finally:
             listener.close()
 
+    def listen(self):
+        self.expected.append(self.client.unexpected_port(self.chance))
+        if len(self.expected) > 3:
+            self.client.expected.pop(self.expected.pop(0), None)
+        return listen(self.family, self.source, self.expected[-1])
+
     def announce(self, port):
+        self.sent = time.monotonic()
         if self.family == socket.AF_INET6 or self.chance.random() < 0.2:
             number = 2 if self.family == socket.AF_INET6 else 1
             text = "EPRT |%d|%s|%d|" % (number, self.source, port)
@@ -286,24 +300,34 @@ class Client:
         self.seed, self.is_quiet = seed, False
         self.moment, self.healed, self.late = -1e9, -1e9, 0
         self.counts = {"corrupt": 0, "stuck": 0, "broken": 0, "late": 0, "younger": 0, "data": 0, "nodata": 0}
-        self.watched = set()
+        # shortly_before: whose last announcement the other firewall may know nothing of
+        self.watched, self.shortly_before = set(), set()
+        self.ports, self.expected, self.lock = range(PORTS[0], PORTS[0] + count * PORTS[1]), {}, threading.Lock()
         self.control = Control(path)
         self.sessions = []
         for i in range(count):
             source = sources[i % len(sources)]
-            self.sessions.append(Session(self, "s%02d" % i, source, host6 if ":" in source else host4))
+            self.sessions.append(Session(self, i, source, host6 if ":" in source else host4))
+
+    def unexpected_port(self, chance):
+        with self.lock:
+            while True:
+                port, now = chance.choice(self.ports), time.monotonic()
+                if self.expected.get(port, now) <= now:
+                    self.expected[port] = now + EXPECTED
+                    return port
 
     def failed(self, session, kind, error):
         now = time.monotonic()
         is_old = session in self.watched or session.opened is not None and session.age() >= OLD and now > self.healed
         if not is_old:
             kind = "younger"
-        elif 0 <= self.moment - session.announced < LATE and session in self.watched:
+        elif session in self.shortly_before:
             kind = "late"
         self.counts[kind] += 1
-        say("%s: %s from %s, %.1f s old, line %d, last announcement %d ms before the end of the firewall: %s" % (
+        say("%s: %s from %s, %.1f s old, line %d, last announcement %d ms before the end of the firewall%s: %s" % (
             kind, session.name, session.source, session.age(), session.count,
-            (self.moment - session.announced) * 1000, error))
+            (self.moment - session.announced) * 1000, ", another one not answered" if session.sent > session.announced else "", error))
 
     def no_data(self, session):
         """No data connection: to be expected of one that was under way in a failover, and of no other one."""
@@ -319,7 +343,8 @@ class Client:
         # until "verify" says when it was over
         self.healed = self.moment + 3600
         self.watched = {session for session in self.sessions if session.age() >= OLD}
-        self.late += sum(0 <= self.moment - session.announced < LATE for session in self.watched)
+        self.shortly_before = {s for s in self.watched if 0 <= self.moment - s.announced < LATE or s.announced < s.sent <= self.moment}
+        self.late += len(self.shortly_before)
         return "sessions=%d" % len(self.watched)
 
     def do_verify(self):
@@ -336,7 +361,7 @@ class Client:
                 self.counts["stuck"] += 1
                 say("stuck: %s from %s, line %d, wants %s" % (session.name, session.source, session.count, session.wanted))
                 session.wanted = None
-            self.watched, self.is_quiet = set(), False
+            self.watched, self.shortly_before, self.is_quiet = set(), set(), False
         lines = sum(session.lines for session in self.sessions)
         return " ".join(["lines=%d shortly_before=%d waiting=%d" % (lines, self.late, len(waiting))] + ["%s=%d" % pair for pair in self.counts.items()])
 

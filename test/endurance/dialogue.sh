@@ -17,7 +17,7 @@
 # one to three bytes, so with every announcement the sequence numbers of the connection are shifted further, and a
 # firewall that does not know by how much takes bytes out of the stream or doubles them. The rule: 0 dialogues are
 # corrupt, stuck or broken. A data connection that the failover has caught and that has to be announced again is
-# counted apart, and so is a dialogue whose announcement was not yet 0.1 s old (dialogue.py). SEED decides when and how the primary ends: it dies at an instant (the commit comes before
+# counted apart, and so is a dialogue whose announcement was not yet 0.1 s old, or not answered (dialogue.py). SEED decides when and how the primary ends: it dies at an instant (the commit comes before
 # the addresses are moved, or after), or the stock role script is called on both with nothing broken.
 # shellcheck disable=SC2317,SC2329 # functions are called by name
 set -u
