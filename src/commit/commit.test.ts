@@ -233,6 +233,46 @@ if (isInPrivateNetwork(import.meta.url)) {
 		}
 	});
 
+	test("left-overs that have each other's reply tuples change places, and nothing is lost", async () => {
+		for (const size of [2, 3, 6]) {
+			await start();
+			const member = (n: number, port: number): Conntrack => ({
+				...SNAT,
+				orig: { ...SNAT.orig, sport: 3000 + n },
+				reply: { ...SNAT.reply!, dport: 4000 + port },
+			});
+			const ring = Array.from({ length: size }, (_, n) => n);
+			kit.kernel.createAll(ring.map((n) => member(n, n)));
+			await kit.settle();
+			const told = ring.map((n) => member(n, (n + 1) % size));
+			kit.tell(told);
+			assert.deepEqual(await commit(), { ...NOTHING, replaced: size });
+			for (const entry of told) assert.equal(got(entry).reply!.dport, entry.reply!.dport);
+			assert.deepEqual(kit.refusals, []);
+			assert.deepEqual(await commit(), { ...NOTHING, kept: size });
+			if (size < 6) await kit.stop();
+		}
+	});
+
+	test("who loses its place to another, and cannot have its own, is not held any more", async () => {
+		await start();
+		const first: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3001 } };
+		const second: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3002 } };
+		const other = { ...SNAT.reply!, dport: 4002 };
+		const stranger: Conntrack = {
+			...second,
+			orig: { ...SNAT.orig, sport: 3003 },
+			reply: { ...other, dport: 4003 },
+		};
+		kit.kernel.createAll([{ ...second }, stranger]);
+		await kit.settle();
+		kit.tell([first, { ...second, reply: stranger.reply! }]);
+		kit.packet(got(stranger));
+		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1, failed: 1 });
+		assert.equal(got(first).reply!.dport, SNAT.reply!.dport);
+		assert.deepEqual(await sourcePorts(), [3001, 3003]);
+	});
+
 	test("an end that only this kernel has seen does not make room", async () => {
 		await start();
 		const over: Conntrack = { ...THIEF, tcp: { ...THIEF.tcp!, state: "CLOSE" }, timeout: 9 };

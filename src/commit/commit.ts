@@ -21,12 +21,15 @@ import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
 import { givesWay } from "./join.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
-import { tableRoom } from "./table-room.ts";
+import { roomWarning } from "./table-room.ts";
 
 /** Slots between two announcements to the worker. */
 const STRIDE = 1024;
 /** The longest that a slice holds up the event loop, milliseconds. */
 const SLICE_MS = 2;
+
+/** How often entries that change places are looked at: a ring of so many at least is solved. */
+const EVICTIONS_MAX = 8;
 
 /** What a commit does with a peer's cache. */
 export type CommitSource = Pick<ExternalCache, "store" | "touched">;
@@ -77,6 +80,10 @@ export class Commit {
 	#ended: [RecordStore, number][] = [];
 	/** Entries whose reply tuple is taken, until it is decided who has it. Bounded by the caches. */
 	#clashes: Refusal[] = [];
+	/** Slots of the internal cache whose entries wait for their reply tuple ... */
+	readonly #evicting = new Set<number>();
+	/** ... and of these those that the kernel had in another form, which had to go. Both bounded by the cache. */
+	readonly #unseated = new Set<number>();
 	readonly #shared = new Map<RecordStore, number>();
 	readonly #record = newConntrackRecord();
 	readonly #expectations: ExpectationCommit;
@@ -189,14 +196,9 @@ export class Commit {
 
 	/** Says so beforehand when the table has no room for all: at least so many are not in it yet. */
 	#warnOfRoom(externals: readonly CommitSource[]): void {
-		const room = tableRoom(readSysctl);
 		const known = externals.reduce((n, { store }) => n + store.live, 0);
-		const missing = known - this.#options.internal[CONNTRACK].store.live;
-		if (room === undefined || missing <= room) return;
-		this.#options.warning?.(
-			`the kernel's table has room for ${room} entries, and ${missing} or more are to come: ` +
-				"those worth least will be left (net.netfilter.nf_conntrack_max)",
-		);
+		const text = roomWarning(readSysctl, known - this.#options.internal[CONNTRACK].store.live);
+		if (text !== undefined) this.#options.warning?.(text);
 	}
 
 	/**
@@ -204,31 +206,37 @@ export class Commit {
 	 * answered yet, or is over by the peer's own word, it goes and they come. All others are refused.
 	 */
 	async #evict(externals: readonly CommitSource[], result: CommitResult): Promise<void> {
-		const clashes = this.#clashes;
-		this.#clashes = [];
-		const slots: { store: number; slot: number }[] = [];
-		const occupants: Int32Array[] = [];
-		for (const refusal of clashes) {
-			const { record, occupant } = refusal;
-			const place = placeOf(externals, record);
-			const mayGo =
-				place &&
-				(this.#isLeftOver(occupant!, place) ||
-					givesWay(occupant!, record) ||
-					isOverAtPeer(externals, occupant!, record));
-			if (mayGo) {
-				slots.push({ store: this.#shared.get(place.store)!, slot: place.slot });
-				occupants.push(occupant!);
-			} else if (isOver(record) && !isOver(occupant!)) this.#refused({ ...refusal, cause: "over" });
-			else this.#refused(refusal);
+		const internal = this.#options.internal[CONNTRACK];
+		// whoever gets a place may leave one that another needs: again, as long as that brings any further
+		for (let round = 0, isMoving = true; round < EVICTIONS_MAX && isMoving; round++) {
+			const slots: { store: number; slot: number }[] = [];
+			const occupants: Int32Array[] = [];
+			for (const refusal of this.#clashes.splice(0)) {
+				const { record, occupant } = refusal;
+				const place = placeOf(externals, record);
+				const mayGo =
+					place &&
+					(this.#isLeftOver(occupant!, place) ||
+						givesWay(occupant!, record) ||
+						isOverAtPeer(externals, occupant!, record));
+				if (mayGo) {
+					slots.push({ store: this.#shared.get(place.store)!, slot: place.slot });
+					occupants.push(occupant!);
+					this.#evicting.add(internal.store.find(record));
+				} else if (isOver(record) && !isOver(occupant!)) this.#refused({ ...refusal, cause: "over" });
+				else this.#refused(refusal);
+			}
+			if (slots.length === 0) break;
+			const job = { type: "evict", slots, occupants: concatenate(occupants) } as const;
+			const more = await this.#options.worker.run(job, this.#reports());
+			result.failed += more.failed - slots.length;
+			result.replaced += more.replaced;
+			result.withoutHelper += more.withoutHelper;
+			isMoving = more.replaced > 0;
 		}
-		if (slots.length === 0) return;
-		const reports = this.#reports((refusal) => this.#refused(refusal));
-		const job = { type: "evict", slots, occupants: concatenate(occupants) } as const;
-		const more = await this.#options.worker.run(job, reports);
-		result.failed += more.failed - slots.length;
-		result.replaced += more.replaced;
-		result.withoutHelper += more.withoutHelper;
+		for (const refusal of this.#clashes.splice(0)) this.#refused(refusal);
+		this.#evicting.clear();
+		this.#unseated.clear();
 	}
 
 	/** Whether nothing has been seen of this node's own entry since the peer's was told, nor in this term. */
@@ -341,12 +349,14 @@ export class Commit {
 		const internal = this.#options.internal[CONNTRACK];
 		this.#options.refused(CONNTRACK, refusal);
 		const slot = internal.store.find(refusal.record);
-		if (refusal.exists || slot < 0 || !internal.store.isLive(slot) || this.#isSeen(slot)) return;
+		if (slot < 0 || !internal.store.isLive(slot)) return;
+		// the kernel has it all the same, unless it had to go in vain, or another one has got its place
+		const isGone = this.#unseated.delete(slot) || (refusal.step === "replace" && !refusal.exists);
+		if (!isGone && (refusal.exists || this.#isSeen(slot))) return;
 		internal.bury(slot, seconds(this.#options.clock));
 	}
 
-	/** @param clash what to do about a reply tuple that is taken */
-	#reports(clash: (refusal: Refusal) => void = (refusal) => this.#clashes.push(refusal)) {
+	#reports() {
 		const { clock } = this.#options;
 		const internal = this.#options.internal[CONNTRACK];
 		const liveSlot = (record: Int32Array): number => {
@@ -356,16 +366,21 @@ export class Commit {
 		return {
 			refused: (refusals: readonly Refusal[]): void => {
 				for (const refusal of refusals) {
-					if (refusal.cause === "reply tuple") clash(refusal);
+					if (refusal.cause === "reply tuple") this.#clashes.push(refusal);
 					else this.#refused(refusal);
 				}
 			},
 			joined: (entries: readonly JoinedEntry[]): void => {
 				for (const { record, isReplaced, evicted } of entries) {
 					const gone = evicted ? liveSlot(evicted) : -1;
-					if (gone >= 0) internal.bury(gone, seconds(clock));
+					// the peer's entry with its key is still to come
+					if (this.#evicting.has(gone)) this.#unseated.add(gone);
+					else if (gone >= 0) internal.bury(gone, seconds(clock));
+					const slot = liveSlot(record);
+					this.#evicting.delete(slot);
+					this.#unseated.delete(slot);
 					// what has ended since then stays ended
-					if (liveSlot(record) < 0) continue;
+					if (slot < 0) continue;
 					if (isReplaced) internal.apply(record, true, seconds(clock));
 					else internal.refresh(record, seconds(clock), true);
 					this.#options.adopted?.(record);

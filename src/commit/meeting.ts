@@ -1,9 +1,16 @@
 // Entries that are not to be had as they are, because the kernel has something in their place (EEXIST): what is there is
 // fetched, many in one call, joined with the peer's view or replaced by it, and written back, many in one call.
-import { type ConntrackRecord, H_HELPER, H_MASTER, HAS, newConntrackRecord } from "../conntrack/record.ts";
+import {
+	type ConntrackRecord,
+	H_HELPER,
+	H_MASTER,
+	HAS,
+	newConntrackRecord,
+	REPLY_PORTS,
+} from "../conntrack/record.ts";
 import type { CreateOptions } from "../netlink/encode-conntrack.ts";
 import { BATCH, type ConntrackRequests, masterKey } from "./conntrack-requests.ts";
-import { joinConntrack, type LocalView } from "./join.ts";
+import { joinConntrack, type LocalView, sameWords } from "./join.ts";
 import type { Refusal } from "./messages.ts";
 import { isAsMeant, needsReadBack } from "./read-back.ts";
 import type { CommitTally } from "./tally.ts";
@@ -157,7 +164,13 @@ export class Meeting {
 		const { record, local, options } = one;
 		const { result } = this.#tally;
 		let failure = errno;
-		if (errno === EOPNOTSUPP && (record[HAS]! & H_HELPER) !== 0) {
+		let occupant: ConntrackRecord | undefined;
+		if (errno === EEXIST) {
+			[occupant] = this.#requests.get([record], "reply");
+			// another one of the batch was in the way, and has been replaced behind it
+			if (!occupant) failure = this.#create(record, options);
+		}
+		if (failure === EOPNOTSUPP && (record[HAS]! & H_HELPER) !== 0) {
 			failure = this.#create(record, { ...options, withoutHelper: true });
 			if (failure === 0) result.withoutHelper++;
 		}
@@ -166,19 +179,14 @@ export class Meeting {
 		if (failure === 0 && !isOther) {
 			result.replaced++;
 			if (options.withoutMaster) result.withoutMaster++;
-			this.#tally.join(record, true, sameKey(local, record) ? undefined : local);
+			const evicted = sameKey(local, record) ? {} : { evicted: local };
+			this.#tally.joined.push({ record, isReplaced: true, ...evicted });
 			return;
 		}
-		const restored = this.#create(local, { windowTracking: options.windowTracking });
-		const exists = (restored === 0 || restored === EEXIST) && sameKey(local, record);
-		if (failure === EEXIST) {
-			const [occupant] = this.#requests.get([record], "reply");
-			if (occupant) {
-				this.#tally.refuse(record, EEXIST, "replace", exists, { cause: "reply tuple", occupant });
-				return;
-			}
-		}
-		if (isOther) this.refuseTranslated(record, "replace", exists);
+		this.#create(local, { windowTracking: options.windowTracking });
+		const exists = this.#requests.get([record])[0] !== undefined;
+		if (occupant) this.#tally.refuse(record, EEXIST, "replace", exists, { cause: "reply tuple", occupant });
+		else if (isOther) this.refuseTranslated(record, "replace", exists);
 		else this.#tally.refuse(record, failure, "replace", exists);
 	}
 
@@ -212,19 +220,48 @@ export class Meeting {
 		return again;
 	}
 
-	/** The occupant of the record's reply tuple goes and the record comes, or all stays as it was. */
+	/**
+	 * The occupant of the record's reply tuple goes and the record comes, or all stays as it was. By now another entry may
+	 * be in its place, or in that of its original tuple: ports change hands, and entries that were to go have gone.
+	 */
 	evict(record: ConntrackRecord, occupant: ConntrackRecord, view: LocalView, options: CreateOptions): void {
 		const [own] = this.#requests.get([record]);
 		if (own && joinConntrack(own, record.slice(), view, options.windowTracking) !== "replace") {
 			this.#tally.refuse(record, EEXIST, "replace", true, { cause: "alive" });
 			return;
 		}
+		const [current] = this.#requests.get([record], "reply");
+		if (current && !(sameKey(current, occupant) && sameWords(current, occupant, REPLY_PORTS, 9))) {
+			const exists = own !== undefined;
+			this.#tally.refuse(record, EEXIST, "replace", exists, { cause: "reply tuple", occupant: current });
+			return;
+		}
+		const met = { origin: undefined, record, view, options, isRetry: true };
+		if (!current) {
+			if (own) this.#replace([{ ...met, local: own }]);
+			else this.#createInstead(record, options);
+			return;
+		}
 		if (own) this.#delete(own);
-		this.#replace([{ origin: undefined, record, view, options, isRetry: true, local: occupant }]);
+		this.#replace([{ ...met, local: current }]);
 		// if it was not to be, that one stays, too
 		if (own && this.#requests.get([record])[0] === undefined) {
 			this.#create(own, { windowTracking: options.windowTracking });
 		}
+	}
+
+	/** What was in its place has gone by itself. */
+	#createInstead(record: ConntrackRecord, options: CreateOptions): void {
+		const { result } = this.#tally;
+		let errno = this.#create(record, options);
+		if (errno === EOPNOTSUPP && (record[HAS]! & H_HELPER) !== 0) {
+			errno = this.#create(record, { ...options, withoutHelper: true });
+			if (errno === 0) result.withoutHelper++;
+		}
+		if (errno === 0) {
+			result.replaced++;
+			this.#tally.joined.push({ record, isReplaced: true });
+		} else this.#tally.refuse(record, errno, "replace", false);
 	}
 
 	#create(record: ConntrackRecord, options: CreateOptions): number {

@@ -8,3 +8,13 @@ export function tableRoom(sysctl: Sysctl): number | undefined {
 	if (max === undefined || count === undefined || max === 0) return undefined;
 	return Math.max(0, max - count);
 }
+
+/** What an operator should know before so many entries are put into the table; undefined if there is room for them. */
+export function roomWarning(sysctl: Sysctl, entries: number): string | undefined {
+	const room = tableRoom(sysctl);
+	if (room === undefined || entries <= room) return undefined;
+	return (
+		`the kernel's table has room for ${room} entries, and ${entries} or more are to come: ` +
+		"those worth least will be left (net.netfilter.nf_conntrack_max)"
+	);
+}
