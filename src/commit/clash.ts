@@ -12,6 +12,7 @@ import {
 	STATUS,
 } from "../conntrack/record.ts";
 import { IPS_ASSURED } from "../conntrack/status.ts";
+import { givesWay } from "./join.ts";
 
 /** A slot of a peer's cache. */
 export interface Place {
@@ -32,12 +33,21 @@ export function placeOf(externals: readonly Source[], record: ConntrackRecord): 
 	return undefined;
 }
 
+/** Whether `occupant`, which is no left-over, may go all the same for `record`, whose reply tuple it has. */
+export function mayMakeRoom(
+	externals: readonly Source[],
+	occupant: ConntrackRecord,
+	record: ConntrackRecord,
+): boolean {
+	return givesWay(occupant, record) || isOverAtPeer(externals, occupant, record);
+}
+
 /**
  * Whether `occupant`, whose reply tuple `record` needs, is a TCP connection that is over by the word of a peer, and this
  * kernel has seen nothing of it since: a port that was used again. The record has to be assured and not over itself. An
  * end that only this kernel knows of says nothing: its entry may be the younger one.
  */
-export function isOverAtPeer(
+function isOverAtPeer(
 	externals: readonly Source[],
 	occupant: ConntrackRecord,
 	record: ConntrackRecord,

@@ -254,6 +254,24 @@ if (isInPrivateNetwork(import.meta.url)) {
 		}
 	});
 
+	test("a place that another entry of the same commit leaves later is not taken for taken", async () => {
+		await start();
+		const first: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3001 } };
+		const leftOver: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3002 } };
+		const second: Conntrack = { ...leftOver, reply: { ...SNAT.reply!, dport: 4002 } };
+		kit.kernel.create(leftOver);
+		await kit.settle();
+		const others = Array.from({ length: 600 }, (_, n): Conntrack => {
+			const sport = 10_000 + n;
+			return { ...TCP, orig: { ...TCP.orig, sport }, reply: { ...TCP.reply!, dport: sport } };
+		});
+		kit.tell([first, ...others, second]);
+		assert.deepEqual(await commit(), { ...NOTHING, created: 600, replaced: 2 });
+		assert.equal(got(first).reply!.dport, SNAT.reply!.dport);
+		assert.equal(got(second).reply!.dport, 4002);
+		assert.deepEqual(await commit(), { ...NOTHING, kept: 602 });
+	});
+
 	test("who loses its place to another, and cannot have its own, is not held any more", async () => {
 		await start();
 		const first: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3001 } };

@@ -15,11 +15,10 @@ import type { NameTable } from "../conntrack/names.ts";
 import { H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import { readSysctl } from "../system/sysctl.ts";
-import { concatenate, isOver, isOverAtPeer, type Place, placeOf } from "./clash.ts";
+import { concatenate, isOver, mayMakeRoom, type Place, placeOf } from "./clash.ts";
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
-import { givesWay } from "./join.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
 import { roomWarning } from "./table-room.ts";
 
@@ -209,22 +208,20 @@ export class Commit {
 		const internal = this.#options.internal[CONNTRACK];
 		// whoever gets a place may leave one that another needs: again, as long as that brings any further
 		for (let round = 0, isMoving = true; round < EVICTIONS_MAX && isMoving; round++) {
-			const slots: { store: number; slot: number }[] = [];
+			const slots: { store: number; slot: number; mayGo: boolean }[] = [];
 			const occupants: Int32Array[] = [];
 			for (const refusal of this.#clashes.splice(0)) {
 				const { record, occupant } = refusal;
 				const place = placeOf(externals, record);
-				const mayGo =
-					place &&
-					(this.#isLeftOver(occupant!, place) ||
-						givesWay(occupant!, record) ||
-						isOverAtPeer(externals, occupant!, record));
-				if (mayGo) {
-					slots.push({ store: this.#shared.get(place.store)!, slot: place.slot });
-					occupants.push(occupant!);
-					this.#evicting.add(internal.store.find(record));
-				} else if (isOver(record) && !isOver(occupant!)) this.#refused({ ...refusal, cause: "over" });
-				else this.#refused(refusal);
+				if (!place) {
+					this.#refused(refusal);
+					continue;
+				}
+				const mayGo = this.#isLeftOver(occupant!, place) || mayMakeRoom(externals, occupant!, record);
+				// this commit itself may have replaced one that may not: the worker looks
+				slots.push({ store: this.#shared.get(place.store)!, slot: place.slot, mayGo });
+				occupants.push(occupant!);
+				this.#evicting.add(internal.store.find(record));
 			}
 			if (slots.length === 0) break;
 			const job = { type: "evict", slots, occupants: concatenate(occupants) } as const;
@@ -234,7 +231,10 @@ export class Commit {
 			result.withoutHelper += more.withoutHelper;
 			isMoving = more.replaced > 0;
 		}
-		for (const refusal of this.#clashes.splice(0)) this.#refused(refusal);
+		for (const refusal of this.#clashes.splice(0)) {
+			const isLate = isOver(refusal.record) && !isOver(refusal.occupant!);
+			this.#refused(isLate ? { ...refusal, cause: "over" } : refusal);
+		}
 		this.#evicting.clear();
 		this.#unseated.clear();
 	}

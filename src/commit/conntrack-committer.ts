@@ -194,10 +194,10 @@ export class ConntrackCommitter {
 	}
 
 	/** The occupant of the reply tuple of the entry in the slot is of no use any more: it goes, the entry comes. */
-	evict(reader: EntryReader, slot: number, occupant: ConntrackRecord): void {
+	evict(reader: EntryReader, slot: number, taken: { occupant: ConntrackRecord; mayGo: boolean }): void {
 		if (!reader.read(slot, this.#record)) return;
 		const { options } = this.#prepare(0);
-		this.#meeting.evict(this.#record.slice(), occupant, reader.localView, options);
+		this.#meeting.evict(this.#record.slice(), taken, reader.localView, options);
 	}
 
 	/** Entries of one value with a master, and those that still wait for theirs. */

@@ -75,8 +75,10 @@ export class FailoverKit {
 		const termBegan = options.termBegan ?? (() => Number.POSITIVE_INFINITY);
 		this.names = names;
 		this.worker = worker;
+		// stands still by itself, so that no second begins between a packet and what the peer tells
+		const startedAt = base.now();
 		const clock: Clock = {
-			now: () => base.now() + this.#passed,
+			now: () => (options.clock ? base.now() : startedAt) + this.#passed,
 			after: (milliseconds, callback) => base.after(milliseconds, callback),
 			pause: () => base.pause(),
 			wall: () => base.wall(),

@@ -221,19 +221,29 @@ export class Meeting {
 	}
 
 	/**
-	 * The occupant of the record's reply tuple goes and the record comes, or all stays as it was. By now another entry may
-	 * be in its place, or in that of its original tuple: ports change hands, and entries that were to go have gone.
+	 * The occupant of the record's reply tuple goes, if it may, and the record comes; or all stays as it was. By now another
+	 * entry may be in its place, or in that of its original tuple, or nothing: ports change hands, and entries that were to
+	 * go have gone.
 	 */
-	evict(record: ConntrackRecord, occupant: ConntrackRecord, view: LocalView, options: CreateOptions): void {
+	evict(
+		record: ConntrackRecord,
+		{ occupant, mayGo }: { occupant: ConntrackRecord; mayGo: boolean },
+		view: LocalView,
+		options: CreateOptions,
+	): void {
 		const [own] = this.#requests.get([record]);
 		if (own && joinConntrack(own, record.slice(), view, options.windowTracking) !== "replace") {
 			this.#tally.refuse(record, EEXIST, "replace", true, { cause: "alive" });
 			return;
 		}
 		const [current] = this.#requests.get([record], "reply");
-		if (current && !(sameKey(current, occupant) && sameWords(current, occupant, REPLY_PORTS, 9))) {
-			const exists = own !== undefined;
-			this.#tally.refuse(record, EEXIST, "replace", exists, { cause: "reply tuple", occupant: current });
+		const isOccupant = current && sameKey(current, occupant) && sameWords(current, occupant, REPLY_PORTS, 9);
+		if (current && !(isOccupant && mayGo)) {
+			const step = own ? "replace" : "create";
+			this.#tally.refuse(record, EEXIST, step, own !== undefined, {
+				cause: "reply tuple",
+				occupant: current,
+			});
 			return;
 		}
 		const met = { origin: undefined, record, view, options, isRetry: true };

@@ -75,12 +75,12 @@ export interface AgainJob {
 	slots: { store: number; slot: number }[];
 }
 
-/** Entries whose reply tuple a left-over of this kernel holds: the left-over goes, the entry comes. */
+/** Entries whose reply tuple another one of this kernel held: that one goes, if it may and has not gone yet; the entry comes. */
 export interface EvictJob {
 	type: "evict";
 	job: number;
-	slots: { store: number; slot: number }[];
-	/** What goes, as the kernel has it; whole records, in the order of `slots`. */
+	slots: { store: number; slot: number; mayGo: boolean }[];
+	/** Who held it, as the kernel had it; whole records, in the order of `slots`. */
 	occupants: Int32Array;
 }
 

@@ -117,9 +117,9 @@ function again(job: AgainJob): CommitResult {
 
 function evict(job: EvictJob): CommitResult {
 	conntracks.beginAgain();
-	job.slots.forEach(({ store, slot }, i) => {
+	job.slots.forEach(({ store, slot, mayGo }, i) => {
 		const occupant = job.occupants.subarray(i * CONNTRACK_WORDS, (i + 1) * CONNTRACK_WORDS);
-		conntracks.evict(stores[store]!, slot, occupant);
+		conntracks.evict(stores[store]!, slot, { occupant, mayGo });
 	});
 	return conntracks.result;
 }
