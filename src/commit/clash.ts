@@ -1,6 +1,6 @@
 // Two entries that cannot both be in the kernel, because their reply tuples are the same: which of them the peers know,
 // and what they say of it.
-import { LATER_HERE } from "../cache/record-layout.ts";
+import { HIDDEN, LATER_HERE } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import { TCP_CLOSE, TCP_TIME_WAIT, tcpState } from "../conntrack/protoinfo.ts";
 import {
@@ -13,6 +13,9 @@ import {
 } from "../conntrack/record.ts";
 import { IPS_ASSURED } from "../conntrack/status.ts";
 import { givesWay } from "./join.ts";
+
+/** Slots between two pauses. */
+const STRIDE = 1024;
 
 /** A slot of a peer's cache. */
 export interface Place {
@@ -31,6 +34,20 @@ export function placeOf(externals: readonly Source[], record: ConntrackRecord): 
 		if (slot >= 0 && store.isLive(slot) && store.isOwned(slot)) return { store, slot };
 	}
 	return undefined;
+}
+
+/** Hides in each peer's cache, the one that knows best first, what a peer before it holds, too. */
+export async function hideStale(externals: readonly Source[], pause: () => Promise<void>): Promise<void> {
+	if (externals.length < 2) return;
+	for (const [i, { store }] of externals.entries()) {
+		const record = new Int32Array(store.layout.recordWords);
+		for (let slot = 0; slot < store.end; slot++) {
+			if (slot % STRIDE === STRIDE - 1) await pause();
+			if (!store.isLive(slot)) continue;
+			store.read(slot, record);
+			store.setMark(slot, HIDDEN, placeOf(externals.slice(0, i), record) !== undefined);
+		}
+	}
 }
 
 /** Whether `occupant`, which is no left-over, may go all the same for `record`, whose reply tuple it has. */

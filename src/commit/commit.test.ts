@@ -515,6 +515,20 @@ if (isInPrivateNetwork(import.meta.url)) {
 		}
 	});
 
+	test("the end of a left-over while the commit runs is not that of the peer's connection with its ports", async () => {
+		await start();
+		const over: Conntrack = { ...SNAT, tcp: { ...TCP.tcp, state: "TIME_WAIT" }, timeout: 9 };
+		kit.kernel.create(over);
+		await kit.settle();
+		kit.tell([SNAT]);
+		const running = kit.commit.run(CONNTRACK);
+		assert.equal(kit.kernel.delete(over), "ok");
+		await kit.settle();
+		assert.deepEqual(withoutSeconds(await running), { ...NOTHING, created: 1 });
+		assert.equal(got(SNAT).tcp!.state, "ESTABLISHED");
+		assert.deepEqual(replicated(kit.conntracks()), replicated(await kit.kernel.conntracks()));
+	});
+
 	test("the kernel's end of a committed entry, while the commit runs, is not forgotten", async () => {
 		await start();
 		const many = udpEntries(3000);

@@ -15,7 +15,7 @@ import type { NameTable } from "../conntrack/names.ts";
 import { H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import { readSysctl } from "../system/sysctl.ts";
-import { concatenate, isOver, mayMakeRoom, type Place, placeOf } from "./clash.ts";
+import { concatenate, hideStale, isOver, mayMakeRoom, type Place, placeOf } from "./clash.ts";
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
@@ -104,7 +104,9 @@ export class Commit {
 		const externals = this.#options.externals(kind);
 		this.isRunning = true;
 		try {
-			await this.#hideStale(externals);
+			await hideStale(externals, () => clock.pause());
+			// the walk takes the mark from what has ended meanwhile
+			for (const [store, slot] of this.#ended) store.setMark(slot, HIDDEN, true);
 			for (const external of externals) external.touched = new Set();
 			const result = kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations.run();
 			return { ...result, seconds: (clock.now() - startedAt) / 1000 };
@@ -124,9 +126,14 @@ export class Commit {
 			this.#expectations.ended(record);
 			return;
 		}
-		for (const { store } of this.#options.externals(kind)) {
+		for (const { store, touched } of this.#options.externals(kind)) {
 			const slot = store.find(record);
 			if (slot < 0 || !store.isLive(slot) || !store.isOwned(slot)) continue;
+			if (this.#isLeftOver(record, { store, slot })) {
+				// what has ended is an older connection than the peer's, which comes all the same
+				touched?.add(slot);
+				continue;
+			}
 			store.setMark(slot, HIDDEN, true);
 			this.#ended.push([store, slot]);
 		}
@@ -274,28 +281,6 @@ export class Commit {
 		}
 		if (ended.length === 0) return;
 		await worker.run({ type: "delete", records: concatenate(ended) });
-	}
-
-	/** Hides in each peer's cache what a peer that knows better holds, too. */
-	async #hideStale(externals: readonly CommitSource[]): Promise<void> {
-		if (externals.length < 2) return;
-		for (const [i, external] of externals.entries()) {
-			const newer = externals.slice(0, i);
-			const { store } = external;
-			const record = new Int32Array(store.layout.recordWords);
-			for (let slot = 0; slot < store.end; slot++) {
-				if (slot % STRIDE === STRIDE - 1) await this.#options.clock.pause();
-				if (!store.isLive(slot)) continue;
-				store.read(slot, record);
-				const isHeldByNewer = newer.some((other) => {
-					const theirs = other.store.find(record);
-					return theirs >= 0 && other.store.isLive(theirs) && other.store.isOwned(theirs);
-				});
-				store.setMark(slot, HIDDEN, isHeldByNewer);
-			}
-		}
-		// the walk takes the mark from what has ended meanwhile
-		for (const [store, slot] of this.#ended) store.setMark(slot, HIDDEN, true);
 	}
 
 	#parts(externals: readonly CommitSource[]): { store: number; end: number }[] {
