@@ -144,6 +144,35 @@ test("a complete bulk drops what it did not confirm, in slices, and nothing befo
 	assert.equal(cache.store.count, 4, "graves are no affair of the sweep");
 });
 
+test("what was withdrawn while a bulk came is not brought back by an older datagram after the sweep", () => {
+	const cache = newCache();
+	cache.set(recordOf(1, 1), 1, 0);
+	cache.beginGeneration();
+	cache.withdraw(recordOf(1, 0), 3, 12, 0);
+	assert.equal(held(cache, 1), 1, "it has not ended: a commit may still want it");
+	cache.sweep(0, 100);
+	cache.set(recordOf(1, 2), 2, 0);
+	assert.equal(held(cache, 1), undefined, "version 2 is older than the withdrawal");
+	cache.collect(12);
+	assert.equal(cache.store.count, 1, "a datagram before the withdrawal may still come");
+	cache.set(recordOf(1, 4), 4, 0);
+	assert.equal(held(cache, 1), 4, "what the peer told afterwards counts");
+	cache.collect(13);
+	assert.equal(held(cache, 1), 4);
+});
+
+test("nothing is swept while a commit reads", () => {
+	const cache = newCache();
+	cache.set(recordOf(1, 1), 1, 0);
+	cache.beginGeneration();
+	cache.touched = new Set();
+	assert.equal(cache.sweep(0, 100), 0, "the sweep stands where it was");
+	assert.equal(held(cache, 1), 1);
+	cache.touched = undefined;
+	assert.equal(cache.sweep(0, 100), -1);
+	assert.equal(held(cache, 1), undefined);
+});
+
 test("entries of two epochs ago are swept like those of one", () => {
 	const cache = newCache();
 	cache.set(recordOf(1, 1), 1, 0);
@@ -218,6 +247,7 @@ test("however datagrams are lost, repeated and reordered, a key's newest version
 		epoch: number;
 		/** -1: withdrawn. */
 		generation: number;
+		withdrawnIn?: number;
 	}
 	fc.assert(
 		fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
@@ -244,7 +274,13 @@ test("however datagrams are lost, repeated and reordered, a key's newest version
 					if (before && before.epoch === epoch && before.version >= version) continue;
 					if (to === "set") known.set(key, { value, version, epoch, generation });
 					else if (to === "withdraw" && before?.value !== undefined) {
-						known.set(key, { value: before.value, version, epoch, generation: -1 });
+						known.set(key, {
+							value: before.value,
+							version,
+							epoch,
+							generation: -1,
+							withdrawnIn: generation,
+						});
 					} else known.set(key, { value: undefined, version, epoch, generation });
 				} else if (one.do === "epoch") {
 					cache.beginEpoch();
@@ -258,8 +294,11 @@ test("however datagrams are lost, repeated and reordered, a key's newest version
 					generation++;
 				} else {
 					for (let at = 0; at >= 0; ) at = cache.sweep(at, one.slice);
-					for (const [key, { value, generation: confirmed }] of known) {
-						if (value !== undefined && confirmed < generation) known.delete(key);
+					for (const [key, state] of known) {
+						if (state.value === undefined || state.generation >= generation) continue;
+						// what was sent before the withdrawal may still be on its way
+						if (state.withdrawnIn === generation) known.set(key, { ...state, value: undefined });
+						else known.delete(key);
 					}
 				}
 				for (let key = 0; key < 8; key++) {

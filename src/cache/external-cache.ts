@@ -5,7 +5,7 @@
 // epoch of the peer, or a bulk, begins a generation; when the bulk is complete, what it did not confirm is swept.
 // Until then the old entries stay committable, as do those that their origin has withdrawn without an end.
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
-import { AWAITS_MASTER, STAMP } from "./record-layout.ts";
+import { AWAITS_MASTER, STAMP, UPDATED } from "./record-layout.ts";
 import type { RecordStore } from "./record-store.ts";
 import { VersionDigest } from "./version-digest.ts";
 
@@ -51,9 +51,11 @@ export class ExternalCache {
 	/** Entries that were not taken, by a hash of their key. Bounded: REFUSED_MAX. */
 	readonly #refused = new Map<number, Refused>();
 	readonly #limit: number;
-	/** In the order of arrival. Bounded: one replay window of datagrams, each with its deletions. */
+	/** In the order of arrival. Bounded: one replay window of datagrams, each with its deletions, and what a sweep buries. */
 	#graves: Grave[] = [];
 	#gravesAt = 0;
+	/** The highest number of a datagram that brought a withdrawal in this epoch. */
+	#withdrawals = 0;
 	/** Even. Entries stamped with an older generation, or with the odd number before this one, are unconfirmed. */
 	generation = 2;
 	/** Entries stamped before this come from an earlier epoch: their versions mean nothing now. */
@@ -164,6 +166,7 @@ export class ExternalCache {
 		this.#unconfirm(slot);
 		store.setVersion(slot, version);
 		store.setHeader(slot, STAMP, this.generation - 1);
+		this.#withdrawals = Math.max(this.#withdrawals, sequence);
 	}
 
 	/** Whether the peer has said, since the last bulk began, that it has this live entry. */
@@ -176,9 +179,10 @@ export class ExternalCache {
 		return this.store.header(slot, STAMP) >= this.epochGeneration;
 	}
 
-	/** No datagram with a sequence number below `sequence` will be accepted any more: older graves can go. */
-	collect(sequence: number): void {
-		while (this.#gravesAt < this.#graves.length && this.#graves[this.#gravesAt]!.sequence < sequence) {
+	/** No datagram with a sequence number below `sequence` will be accepted any more: so many older graves can go. */
+	collect(sequence: number, most = Number.POSITIVE_INFINITY): void {
+		const stop = Math.min(this.#graves.length, this.#gravesAt + most);
+		while (this.#gravesAt < stop && this.#graves[this.#gravesAt]!.sequence < sequence) {
 			this.#clear(this.#graves[this.#gravesAt++]!);
 		}
 		if (this.#gravesAt > 1024 && this.#gravesAt * 2 > this.#graves.length) {
@@ -191,6 +195,7 @@ export class ExternalCache {
 	beginEpoch(): void {
 		this.collect(Number.POSITIVE_INFINITY);
 		this.beginGeneration();
+		this.#withdrawals = 0;
 		this.epochGeneration = this.generation - 1;
 	}
 
@@ -210,12 +215,29 @@ export class ExternalCache {
 	 * @returns the slot to go on from, or -1 at the end
 	 */
 	sweep(from: number, count: number, keepsEarlier = false): number {
-		const stop = Math.min(from + count, this.store.end);
+		const { store } = this;
+		// what a commit has taken into the internal cache must still be there when its worker comes to write it
+		if (this.touched) return from;
+		const stop = Math.min(from + count, store.end);
 		for (let slot = from; slot < stop; slot++) {
-			if (!this.store.isLive(slot) || this.isConfirmed(slot)) continue;
-			if (!keepsEarlier || this.isCurrent(slot)) this.drop(slot);
+			if (!store.isLive(slot) || this.isConfirmed(slot)) continue;
+			if (store.header(slot, STAMP) === this.generation - 1) this.#buryWithdrawn(slot);
+			else if (!keepsEarlier || this.isCurrent(slot)) this.drop(slot);
 		}
-		return stop < this.store.end ? stop : -1;
+		return stop < store.end ? stop : -1;
+	}
+
+	/**
+	 * Withdrawn since the bulk began: a datagram of before its withdrawal may still be on its way, and must not bring the
+	 * entry back.
+	 */
+	#buryWithdrawn(slot: number): void {
+		const { store } = this;
+		const version = store.version(slot);
+		this.counters.destroyed++;
+		this.leaving(slot, false);
+		store.bury(slot, store.header(slot, UPDATED));
+		this.#graves.push({ slot, version, sequence: this.#withdrawals });
 	}
 
 	/** Takes a live entry out. */

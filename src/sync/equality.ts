@@ -197,8 +197,8 @@ export class Equality {
 		const cache = this.#options.internal[kind];
 		const { dirty } = this.#options.outgoing;
 		const { store } = cache;
-		// what is missing now may come with the dump that is being read
-		if (cache.isResyncing) return 0;
+		// what is missing now may come with the dump that is being read; and whoever does not hear me gets a bulk when it does
+		if (cache.isResyncing || !peer.hears) return 0;
 		peer.equality.checked++;
 		const slot = store.find(record);
 		// whatever I send would count as older: the peer has to drop it first

@@ -43,6 +43,8 @@ const STRANGERS_PER_SECOND = 1000;
 /** Datagrams that are acknowledged together, and the longest that one waits for it, milliseconds. */
 const ACK_EVERY = 8;
 const ACK_WITHIN = 2;
+/** Graves that go with one datagram: more than it can bring, and well below a millisecond. */
+const GRAVES_AT_ONCE = 1024;
 
 export class Ftfw {
 	readonly node: number;
@@ -269,7 +271,7 @@ export class Ftfw {
 		for (let i = 0; i < datagram.stateCount; i++) this.#state(peer, datagram.states[i]!, verdicts, now);
 		counters.recordsReceived += datagram.stateCount;
 		peer.gate?.review(now);
-		for (const external of peer.external) external.collect(peer.window.low);
+		for (const external of peer.external) external.collect(peer.window.low, GRAVES_AT_ONCE);
 		for (const other of datagram.others) this.#other(peer, other, bytes, now);
 		for (const ack of datagram.acks) this.#acknowledged(peer, ack, bytes, now);
 		this.equality.sendVerdicts(peer, verdicts, now);

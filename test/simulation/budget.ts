@@ -9,13 +9,15 @@ export interface Work {
 	/** States that got a version. */
 	changes: number;
 	bulks: number;
+	/** How often a node got in contact with another one, each direction for itself. */
+	contacts: number;
 	/** Most entries that a node has. */
 	entries: number;
 }
 
 /** What is too much, as a text; undefined if nothing is. */
 export function excess(traffic: Traffic, work: Work): string | undefined {
-	const { nodes, changes, bulks, entries } = work;
+	const { nodes, changes, bulks, contacts, entries } = work;
 	const seconds = work.duration / 1000;
 	const peers = nodes - 1;
 	// Each state is in one datagram, or shares one. A bulk takes its control records, and a datagram for two entries at
@@ -23,7 +25,7 @@ export function excess(traffic: Traffic, work: Work): string | undefined {
 	const data = 1.5 * (changes + bulks * (4 + entries / 2) + traffic.harmed + 20 + 20 * nodes * seconds);
 	// Every receiver answers a datagram at most once, whatever becomes of its copies, and says that it is alive. Digests
 	// go round every 20 ms while nodes meet; what they find is claimed, judged and asked for.
-	const other = traffic.data * peers + 60 * nodes * seconds + 20 * nodes * peers;
+	const other = traffic.data * peers + 60 * nodes * seconds + 20 * Math.max(contacts, nodes * peers);
 	// Handshakes with every peer, lost ones again, one each three seconds afterwards; strangers are answered.
 	const hello = nodes * (4 * nodes + 6 * seconds) + 6 * bulks + traffic.harmed + traffic.injected;
 	const found: string[] = [];

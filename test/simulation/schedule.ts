@@ -113,6 +113,7 @@ class Schedule {
 			duration: scheduler.now - began,
 			changes: oracle.changes,
 			bulks: world.bulks,
+			contacts: world.contacts,
 			entries,
 		};
 		const tooMuch = excess(network.traffic, work);
