@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity test-table-full clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity test-table-full kernel-filter clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -129,6 +129,10 @@ failover-matrix: build
 ## fidelity: a mixed table before and after a failover, field by field, beside conntrackd (COUNT=10000; root, two minutes)
 fidelity: build
 	@test/fidelity/fidelity.sh $(or $(COUNT),10000)
+
+## kernel-filter: verdicts of the event socket's program against the filter, on this kernel's events (COUNT=1000000 SEED=1; root)
+kernel-filter: build
+	@KERNEL_FILTER_FLOWS=$(or $(COUNT),1000000) KERNEL_FILTER_SEED=$(or $(SEED),1) node --test --test-reporter=spec dist/filter/kernel-filter.test.js
 
 ## clean: remove what "make build" has made
 clean:

@@ -36,6 +36,7 @@ import { Operations } from "./operations.ts";
 import { ExpectationPolicy } from "./policy/expectation-policy.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import {
+	eventFilter,
 	kernelWarnings,
 	linkOf,
 	netlinkBuffer,
@@ -56,6 +57,7 @@ import { systemClock } from "./system/clock.ts";
 import { LockFile } from "./system/lockfile.ts";
 import { DaemonLog } from "./system/log.ts";
 import { loadNative } from "./system/native.ts";
+import { onSignals } from "./system/signals.ts";
 import { Verification } from "./verification.ts";
 
 export interface DaemonOptions {
@@ -318,6 +320,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			failed: (error) => log.limited("expectations", error.message),
 		});
 		cleanup.unshift(() => deadlines.close());
+		const events = eventFilter(general.filter, [worker.commitPort, masters.pickUp.port], log);
 		const listener = new EventListener({
 			native,
 			clock,
@@ -327,11 +330,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			receiveBuffer: buffer.size,
 			reliable: general.netlinkEventsReliable,
 			// a commit of a million entries must not overrun the socket that listens
-			ignorePorts: [worker.commitPort, masters.pickUp.port],
+			filter: events.program,
 			labels,
 		});
 		cleanup.unshift(() => listener.close());
-		log.notice("using user-space event filtering");
+		log.notice(`using ${events.place} event filtering`);
 		log.notice(`netlink event socket buffer size has been set to ${buffer.size} bytes`);
 
 		const statistics = new Statistics({
@@ -365,14 +368,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		await control.listen();
 		cleanup.unshift(() => control.close());
 
+		const stop = (): void => operations.stop(0);
 		const reload = (): void => operations.reload(security);
-		process.on("SIGHUP", reload);
-		cleanup.unshift(() => void process.off("SIGHUP", reload));
-		for (const signal of ["SIGINT", "SIGTERM"] as const) {
-			const stop = (): void => operations.stop(0);
-			process.on(signal, stop);
-			cleanup.unshift(() => void process.off(signal, stop));
-		}
+		cleanup.unshift(onSignals({ SIGHUP: reload, SIGINT: stop, SIGTERM: stop }));
 		// subscribed already: dump, then tell the peers
 		listener.start();
 		const populated = operations.populate(hasExpectations ? KINDS : [CONNTRACK]);

@@ -23,7 +23,7 @@ const EVERYTHING = ["*"];
 const LAYERS: Readonly<Record<string, Layer>> = {
 	conntrack: { values: [], node: [] },
 	netlink: { values: ["conntrack", "system"], node: ["node:util"] },
-	filter: { values: ["conntrack"], node: [] },
+	filter: { values: ["conntrack", "netlink/constants", "netlink/socket-filter"], node: [] },
 	policy: { values: ["conntrack"], node: [] },
 	cache: { values: ["conntrack"], node: [] },
 	channel: { values: ["system"], node: [] },

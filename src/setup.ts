@@ -3,11 +3,13 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Network, Speakers } from "./channel/source-guard.ts";
-import type { Config, ExpectationPolicyConfig, LinkConfig } from "./config/config.ts";
+import type { Config, ExpectationPolicyConfig, FilterConfig, LinkConfig } from "./config/config.ts";
 import { formatBytes, parseAddress } from "./conntrack/address.ts";
 import type { OwnTraffic } from "./filter/filter.ts";
+import { kernelFilter } from "./filter/kernel-filter.ts";
 import { crc32c } from "./sync/wire/crc32c.ts";
 import { u32 } from "./sync/wire/frame.ts";
+import type { DaemonLog } from "./system/log.ts";
 
 /** Socket buffers where the configuration does not say, bytes. */
 const LINK_BUFFER = 2 << 20;
@@ -145,6 +147,25 @@ export function kernelWarnings(): string[] {
 	} catch {
 		return [];
 	}
+}
+
+/**
+ * The program of the event socket: it drops what this daemon's own requests to `ports` cause and, if the file says so,
+ * what the Filter is against. Dumps are filtered here in any case, and so is everything when the program gets too long.
+ */
+export function eventFilter(
+	filter: FilterConfig | undefined,
+	ports: readonly number[],
+	log: Pick<DaemonLog, "warning">,
+): { program: Uint8Array; place: "kernel-space" | "user-space" } {
+	if (filter?.from === "kernelspace") {
+		try {
+			return { program: kernelFilter(filter, ports), place: "kernel-space" };
+		} catch (error) {
+			log.warning((error as Error).message);
+		}
+	}
+	return { program: kernelFilter({}, ports), place: "user-space" };
 }
 
 /** The event socket's buffer, and the size that it may grow to after an overrun; bytes. */

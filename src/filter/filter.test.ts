@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import * as R from "../conntrack/record.ts";
+import { INSTRUCTIONS_MAX } from "../netlink/socket-filter.ts";
 import { Filter, type FilterPolicy, type OwnTraffic } from "./filter.ts";
+import { kernelFilter } from "./kernel-filter.ts";
 import type { Prefix } from "./prefix-set.ts";
 
 /** A conntrack as the test sees it. */
@@ -163,4 +165,16 @@ test("State says nothing of protocols other than TCP, nor of a TCP entry without
 	assert.equal(filter.passes(recordOf({ ...tcp, tcpState: 4 })), false);
 	assert.equal(filter.passes(recordOf({ ...tcp, tcpState: undefined })), true);
 	assert.equal(filter.passes(recordOf({ ...tcp, protocol: 17, tcpState: undefined })), true);
+});
+
+test("more rules than a program has room for are an error that says what to do", () => {
+	const rules = (count: number): Prefix[] =>
+		Array.from({ length: count }, (_, i) => ({
+			family: 4,
+			address: Uint8Array.of(10, i >>> 8, i, 0),
+			prefixLength: 24,
+		}));
+	const policy = (count: number): FilterPolicy => ({ address: { accept: false, rules: rules(count) } });
+	assert.ok(kernelFilter(policy(300), []).length / 8 <= INSTRUCTIONS_MAX);
+	assert.throws(() => kernelFilter(policy(1000), []), /too long for the kernel.*Userspace/);
 });

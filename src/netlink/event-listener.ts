@@ -55,7 +55,9 @@ export interface ListenerOptions {
 	expectations: boolean;
 	receiveBuffer: number;
 	reliable: boolean;
-	ignorePorts: readonly number[];
+	ignorePorts?: readonly number[];
+	/** A program for the socket in their place. */
+	filter?: Uint8Array;
 	/** The connlabels that count; none unless given. */
 	labels?: LabelMask;
 }

@@ -18,6 +18,7 @@ import {
 	NETLINK_NETFILTER,
 	SOL_NETLINK,
 } from "./constants.ts";
+import { ignorePorts, SocketFilter } from "./socket-filter.ts";
 
 export interface NetlinkOptions {
 	/** NETLINK_*; NETLINK_NETFILTER unless given. */
@@ -31,6 +32,8 @@ export interface NetlinkOptions {
 	reliable?: boolean;
 	/** Events caused by these netlink ports are dropped in the kernel. */
 	ignorePorts?: readonly number[];
+	/** A program (socket-filter.ts) that decides alone what comes through. */
+	filter?: Uint8Array;
 }
 
 export class NetlinkSocket {
@@ -52,7 +55,9 @@ export class NetlinkSocket {
 			if (options.receiveBuffer) native.setOption(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer);
 			if (options.sendBuffer) native.setOption(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, options.sendBuffer);
 			if (options.reliable) native.setOption(this.fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, 1);
-			if (options.ignorePorts?.length) native.attachFilter(this.fd, ignorePorts(options.ignorePorts));
+			const filter =
+				options.filter ?? (options.ignorePorts?.length ? portFilter(options.ignorePorts) : undefined);
+			if (filter) native.attachFilter(this.fd, filter);
 			native.bindSocket(this.fd, address);
 			this.port = native.netlinkPort(this.fd) >>> 0;
 			for (const group of options.groups ?? []) {
@@ -75,7 +80,7 @@ export class NetlinkSocket {
 
 	/** Drops events of these ports in the kernel from now on. */
 	ignore(ports: readonly number[]): void {
-		this.#native.attachFilter(this.fd, ignorePorts(ports));
+		this.#native.attachFilter(this.fd, portFilter(ports));
 	}
 
 	/** See Native.receive: datagrams read, or -errno (-EAGAIN: nothing there, -ENOBUFS: some were lost). */
@@ -108,33 +113,9 @@ export class NetlinkSocket {
 	}
 }
 
-/**
- * A socket filter that drops messages whose nlmsg_pid is one of the ports, and lets the others through. BPF loads
- * words big-endian, the header is in host order.
- */
-function ignorePorts(ports: readonly number[]): Uint8Array {
-	const BPF_LD_W_ABS = 0x20;
-	const BPF_JEQ_K = 0x15;
-	const BPF_RET_K = 0x06;
-	const NLMSG_PID_OFFSET = 12;
-	const program: [code: number, ifTrue: number, ifFalse: number, k: number][] = [
-		[BPF_LD_W_ABS, 0, 0, NLMSG_PID_OFFSET],
-	];
-	const host = new Uint32Array(1);
-	const view = new DataView(host.buffer);
-	ports.forEach((port, i) => {
-		host[0] = port;
-		program.push([BPF_JEQ_K, ports.length - i, 0, view.getUint32(0)]);
-	});
-	program.push([BPF_RET_K, 0, 0, 0xffffffff], [BPF_RET_K, 0, 0, 0]);
-	const bytes = new Uint8Array(program.length * 8);
-	const halves = new Uint16Array(bytes.buffer);
-	const words = new Uint32Array(bytes.buffer);
-	program.forEach(([code, ifTrue, ifFalse, k], i) => {
-		halves[i * 4] = code;
-		bytes[i * 8 + 2] = ifTrue;
-		bytes[i * 8 + 3] = ifFalse;
-		words[i * 2 + 1] = k;
-	});
-	return bytes;
+/** Lets everything through but what these ports cause. */
+function portFilter(ports: readonly number[]): Uint8Array {
+	const filter = new SocketFilter();
+	ignorePorts(filter, ports);
+	return filter.assemble();
 }

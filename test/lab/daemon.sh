@@ -15,6 +15,7 @@ lab_defaults() {
 	LAB_EXPECT=On                   # On, Off, or { ftp }
 	LAB_FIREWALLS=(fw1 fw2)         # who is on the link; mesh.sh has three
 	LAB_PROTOCOLS='TCP UDP'         # what is replicated
+	LAB_FILTER=Userspace            # or Kernelspace: where events are filtered
 	LAB_MODE_EXTRA=                 # more lines for Mode { }
 	LAB_SYNC_EXTRA=                 # more lines for Sync { }
 	LAB_OPTIONS_EXTRA=              # more lines for Options { }
@@ -98,7 +99,7 @@ daemon_config() {
 
 filter_section() {
 	cat <<-CONF
-		Filter From Userspace {
+		Filter From $LAB_FILTER {
 			Protocol Accept {
 				${LAB_PROTOCOLS// /$'\n'}
 			}
