@@ -5,8 +5,6 @@
 import { randomBytes } from "node:crypto";
 import type { ExternalCache } from "./cache/external-cache.ts";
 import { newInternalCaches } from "./cache/internal-cache.ts";
-import { DatagramChannel } from "./channel/datagram-channel.ts";
-import { SourceGuard } from "./channel/source-guard.ts";
 import { Commit } from "./commit/commit.ts";
 import { CommitWorker } from "./commit/commit-worker.ts";
 import { jobOf } from "./commit/expectation-commit.ts";
@@ -14,13 +12,13 @@ import { ExpectationDeadlines } from "./commit/expectation-deadlines.ts";
 import { Rehearsal } from "./commit/rehearsal.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
-import { formatBytes } from "./conntrack/address.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import { labelMask } from "./conntrack/labels.ts";
 import { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
+import { openLinks } from "./dedicated-link.ts";
 import { EventRouter } from "./event-router.ts";
 import { besideIn, ExpectationChecks } from "./expectation-checks.ts";
 import { ExpectationMasters } from "./expectation-masters.ts";
@@ -38,12 +36,10 @@ import { LinkSecurity } from "./security/link-security.ts";
 import {
 	eventFilter,
 	kernelWarnings,
-	linkOf,
 	netlinkBuffer,
 	nodeIdOf,
 	ownTraffic,
 	policyChecksum,
-	speakersOf,
 	unsupported,
 } from "./setup.ts";
 import { Statistics } from "./stats/statistics.ts";
@@ -80,7 +76,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 	const { fatal, warnings } = unsupported(config);
 	if (fatal.length > 0) throw new Error(fatal.join("\n"));
 	const sync = config.sync!;
-	const linkConfig = sync.links.find((link) => link.isDefault)!;
 	const native = loadNative();
 
 	const cleanup: (() => void | Promise<void>)[] = [];
@@ -137,18 +132,17 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			kind === CONNTRACK ? filter.passes(record) : expectationFilter.passes(record);
 
 		// the dedicated link and the protocol on it
-		const link = linkOf(linkConfig);
-		const guard = new SourceGuard({
-			family: linkConfig.family,
-			speakers: speakersOf(config, linkConfig, link.device),
-			format: formatBytes,
+		const link = openLinks({
+			config,
+			native,
 			clock,
-			notice: (text) => log.notice(text),
-			warning: (text) => log.warning(text),
+			log,
+			unanswered: () => ftfw.outgoing.inFlight.unanswered(clock.now()),
+			sayAlive: () => ftfw.sayAlive(clock.now()),
 		});
-		const channel = new DatagramChannel(native, link, guard);
+		const { channel } = link;
 		cleanup.unshift(() => channel.close());
-		const node = config.security?.node ?? nodeIdOf(linkConfig, link.device);
+		const node = config.security?.node ?? nodeIdOf(link.config, link.device);
 		const epoch = randomBytes(EPOCH_SIZE);
 		const security = new LinkSecurity(config.security, node, epoch);
 		const ftfw = new Ftfw({
@@ -349,7 +343,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			...(hasExpectations && { policy: checks }),
 			security: {
 				get text() {
-					return `${security.text}\n${guard.describe(channel.counters.foreign)}`;
+					return `${security.text}\n${link.speakers}`;
 				},
 			},
 			clock,

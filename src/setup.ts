@@ -34,9 +34,6 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 			`Mode ${sync.mode} is not available in this version: replicating reliably, as Mode FTFW does`,
 		);
 	}
-	if (sync && sync.links.length > 1) {
-		warnings.push("redundant links are not available in this version: using the default link only");
-	}
 	if (sync?.disableExternalCache) {
 		warnings.push(
 			"DisableExternalCache is not available in this version: the external cache is kept, commit with -c",

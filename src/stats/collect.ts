@@ -41,13 +41,13 @@ export function cacheStats(caches: readonly Countable[]): CacheStats {
 	return stats;
 }
 
-export function linkStats(channel: Channel): LinkStats {
+export function linkStats(channel: Channel, isActive: boolean): LinkStats {
 	const { counters } = channel;
 	return {
 		type: channel.type,
 		device: channel.device,
 		status: channel.status() as LinkStats["status"],
-		role: "ACTIVE",
+		role: isActive ? "ACTIVE" : "BACKUP",
 		sentBytes: counters.sentBytes,
 		sentPackets: counters.sentPackets,
 		sentErrors: counters.sendErrors,

@@ -1,7 +1,7 @@
 // The answers to `-s`: asks the parts for their counters and renders them.
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
-import type { Channel } from "../channel/channel.ts";
+import type { RedundantChannel } from "../channel/redundant-channel.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import { Opcode } from "../control/request.ts";
 import type { ControlCounters } from "../control/server.ts";
@@ -28,7 +28,7 @@ export interface StatisticsSources {
 	internal: readonly [InternalCache, InternalCache];
 	externals: (kind: Kind) => readonly ExternalCache[];
 	ftfw: Ftfw;
-	channel: Channel;
+	channel: RedundantChannel;
 	listener: { readonly counters: EventCounters; readonly socket: { readonly receiveBuffer: number } };
 	dump: { readonly counters: { malformed: number } };
 	router: { readonly filtered: number };
@@ -53,7 +53,7 @@ export class Statistics {
 	/** The text for a statistics opcode; undefined for any other number. */
 	render(op: number, control: ControlCounters): string | undefined {
 		const { ftfw, channel } = this.#from;
-		const links = [linkStats(channel)];
+		const links = channel.members.map(({ link, isActive }) => linkStats(link, isActive));
 		switch (op) {
 			case Opcode.stats:
 				return this.#general(CONNTRACK);
@@ -93,7 +93,7 @@ export class Statistics {
 			internal,
 			external,
 			traffic: makeTrafficStats(),
-			links: [linkStats(channel)],
+			links: channel.members.map(({ link, isActive }) => linkStats(link, isActive)),
 			network: networkStats(ftfw, channel),
 			cluster: this.#cluster(),
 		});

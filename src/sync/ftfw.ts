@@ -191,13 +191,16 @@ export class Ftfw {
 		this.pump(now);
 		if (this.peers.some((peer) => peer.ackOwed > 0 && now - peer.ackSince >= ACK_WITHIN)) this.#sendAcks(now);
 		this.contacts.tick(now);
-		if (now - this.outgoing.sentAt >= ALIVE_EVERY) {
-			const writer = this.outgoing.begin();
-			this.#writeAcks(writer, now);
-			writer.array(1);
-			writer.uint(RecordType.alive);
-			this.outgoing.end(0, now);
-		}
+		if (now - this.outgoing.sentAt >= ALIVE_EVERY) this.sayAlive(now);
+	}
+
+	/** Says that this node is there, and acknowledges what it owes. */
+	sayAlive(now: number): void {
+		const writer = this.outgoing.begin();
+		this.#writeAcks(writer, now);
+		writer.array(1);
+		writer.uint(RecordType.alive);
+		this.outgoing.end(0, now);
 	}
 
 	/** Sends what has become dirty. */

@@ -11,6 +11,8 @@ export class InFlight {
 	count = 0;
 	/** No datagram before this sequence number is pending. */
 	lowest = 1;
+	/** When something was acknowledged last, or went out while nothing was in flight; milliseconds. */
+	answeredAt = 0;
 	readonly #sequence = new Float64Array(IN_FLIGHT_MAX);
 	readonly #pending = new Uint32Array(IN_FLIGHT_MAX);
 	readonly #sentAt = new Float64Array(IN_FLIGHT_MAX);
@@ -44,6 +46,7 @@ export class InFlight {
 	commit(sequence: number, peers: number, bulkPeers: number, now: number): void {
 		// nobody acknowledges it: it must not take the place of a datagram that is still in flight
 		if (peers === 0) return;
+		if (this.count === 0) this.answeredAt = now;
 		const at = place(sequence);
 		this.#sequence[at] = sequence;
 		this.#pending[at] = peers;
@@ -53,6 +56,11 @@ export class InFlight {
 		this.#bulk[at] = bulkPeers & peers;
 		for (let i = 0; i < 16; i++) if (((bulkPeers & peers) >>> i) & 1) this.#bulkCount[i]!++;
 		this.count++;
+	}
+
+	/** Milliseconds for which something has been in flight, and nobody has acknowledged anything; 0 if nothing is. */
+	unanswered(now: number): number {
+		return this.count > 0 ? now - this.answeredAt : 0;
 	}
 
 	/** Peers that have not acknowledged the datagram. */

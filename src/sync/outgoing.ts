@@ -163,7 +163,10 @@ export class Outgoing {
 				acked++;
 			} else if (n <= highest - REORDER_MAX) this.#lose(n, peer.bit, now);
 		}
-		if (acked > 0) this.#pace.acknowledged(acked);
+		if (acked > 0) {
+			this.#pace.acknowledged(acked);
+			this.inFlight.answeredAt = now;
+		}
 		this.inFlight.advance(this.nextSequence);
 	}
 

@@ -36,22 +36,31 @@ conf_of() { echo "$LAB_TMP/$1.conf"; }
 # others_of NODE: the other firewalls on the link
 others_of() { local fw; for fw in "${LAB_FIREWALLS[@]}"; do [ "$fw" = "$1" ] || echo "$fw"; done; }
 
+# link_sections NODE: the dedicated link, and the second one where there is a cable for it
+link_sections() {
+	local default=
+	! has_spare || default=Default
+	link_section "$1" sync0 3 | sed "1s/{/$default {/"
+	! has_spare || link_section "$1" spare0 4
+}
+
+# link_section NODE DEVICE NET
 link_section() {
 	local n=${1#fw} fw
 	case $LAB_LINK in
-	multicast) printf '%s\n' "Multicast {" "IPv4_address 225.0.0.50" "IPv4_interface 10.10.3.$n" "Group $sync_port" ;;
+	multicast) printf '%s\n' "Multicast {" "IPv4_address 225.0.0.50" "IPv4_interface 10.10.$3.$n" "Group $sync_port" ;;
 	multicast6) printf '%s\n' "Multicast {" "IPv6_address ff15::50" "Group $sync_port" ;;
 	udp)
-		printf '%s\n' "UDP {" "IPv4_address 10.10.3.$n" "Port $sync_port"
-		for fw in $(others_of "$1"); do echo "IPv4_Destination_Address 10.10.3.${fw#fw}"; done
+		printf '%s\n' "UDP {" "IPv4_address 10.10.$3.$n" "Port $sync_port"
+		for fw in $(others_of "$1"); do echo "IPv4_Destination_Address 10.10.$3.${fw#fw}"; done
 		;;
 	udp6)
-		printf '%s\n' "UDP {" "IPv6_address fd10:3::$n" "Port $sync_port"
-		for fw in $(others_of "$1"); do echo "IPv6_Destination_Address fd10:3::${fw#fw}"; done
+		printf '%s\n' "UDP {" "IPv6_address fd10:$3::$n" "Port $sync_port"
+		for fw in $(others_of "$1"); do echo "IPv6_Destination_Address fd10:$3::${fw#fw}"; done
 		;;
 	*) die "unknown LAB_LINK $LAB_LINK" ;;
 	esac
-	printf '%s\n' "Interface sync0" "SndSocketBuffer 1249280" "RcvSocketBuffer 1249280" "Checksum on" "}"
+	printf '%s\n' "Interface $2" "SndSocketBuffer 1249280" "RcvSocketBuffer 1249280" "Checksum on" "}"
 }
 
 # key_file NAME: the path of this key file, which is made if need be
@@ -72,7 +81,7 @@ daemon_config() {
 			Mode $LAB_MODE {
 				$LAB_MODE_EXTRA
 			}
-			$(link_section "$fw")
+			$(link_sections "$fw")
 			$LAB_SYNC_EXTRA
 			$([ -z "$LAB_KEY" ] || echo "Security { KeyFile $(key_file "$LAB_KEY") }")
 			Options {
@@ -110,6 +119,7 @@ filter_section() {
 				IPv4_address 10.10.1.$1
 				IPv4_address 10.10.2.$1
 				IPv4_address 10.10.3.0/24
+				IPv4_address 10.10.4.0/24
 				IPv6_address ::1
 			}
 		}

@@ -17,7 +17,8 @@
 #   spawn NAME NODE CMD  the same in the background; output in $LAB_TMP/NAME.out
 #   stop NAME [SIGNAL]   ends what spawn has started and waits for that
 #   take_over NODE       moves the virtual addresses to this firewall
-#   unplug NODE, plug    pulls all three cables of a firewall, puts them back
+#   unplug NODE, plug    pulls all cables of a firewall, puts them back
+#   cable NODE NET up|down   one of them
 #   sync_loss PERCENT    drops that share of what arrives on the dedicated link
 #
 # Everything is named after the process id of the script, so any number of labs may run side by side.
@@ -28,6 +29,7 @@ LAB_NODES=(sw client server fw1 fw2)
 LAB_ID=ctsync-$$
 LAB_HELPERS=tcp/21/ftp          # "PROTOCOL/PORT/HELPER ...": which helpers both firewalls attach; set before lab_up
 LAB_RULES=iptables              # what attaches them: the CT target, or "nft": objects of nftables
+LAB_NETS="lan wan sync"         # and "spare": a second dedicated link, spare0 on both firewalls; set before lab_up
 LAB_TMP=
 
 # The daemon under test and its client; the path of a configuration file is appended.
@@ -168,14 +170,14 @@ lab_up() {
 build_switch() {
 	local net
 	{
-		for net in lan wan sync; do
+		for net in $LAB_NETS; do
 			# With snooping and no querier a bridge forgets multicast members after a while.
 			echo "link add $net type bridge mcast_snooping 0"
 			echo "link set $net up"
 		done
 		printf 'link add %s type veth peer name %s netns %s\n' \
 			client lan0 "$LAB_ID-client" server wan0 "$LAB_ID-server"
-		for net in lan wan sync; do
+		for net in $LAB_NETS; do
 			printf 'link add %s type veth peer name %s netns %s\n' \
 				"fw1-$net" "${net}0" "$LAB_ID-fw1" "fw2-$net" "${net}0" "$LAB_ID-fw2"
 			printf 'link set %s master %s up\n' "fw1-$net" "$net" "fw2-$net" "$net"
@@ -229,8 +231,11 @@ build_firewall() {
 		addr add fd10:1::$n/64 dev lan0 nodad
 		addr add fd10:2::$n/64 dev wan0 nodad
 		addr add fd10:3::$n/64 dev sync0 nodad
+		$(has_spare && printf '%s\n' "link set spare0 up" "addr add 10.10.4.$n/24 dev spare0" "addr add fd10:4::$n/64 dev spare0 nodad")
 	BATCH
 }
+
+has_spare() { case $LAB_NETS in *spare*) ;; *) false ;; esac; }
 
 # firewall_rules 4|6: a connection begins with a SYN to an allowed port, and nothing else opens the way. A firewall
 # without the state of a connection therefore lets none of it through, and answers none of it either.
@@ -244,6 +249,8 @@ firewall_rules() {
 		-A PREROUTING -i sync0 -j LOSS
 		-A PREROUTING -i sync0 -j CT --notrack
 		-A OUTPUT -o sync0 -j CT --notrack
+		-A PREROUTING -i spare0 -j CT --notrack
+		-A OUTPUT -o spare0 -j CT --notrack
 		$(helper_rules "$v")
 		COMMIT
 		*filter
@@ -251,6 +258,7 @@ firewall_rules() {
 		:FORWARD DROP
 		-A INPUT -i lo -j ACCEPT
 		-A INPUT -i sync0 -j ACCEPT
+		-A INPUT -i spare0 -j ACCEPT
 		-A INPUT -p 112 -j ACCEPT
 		-A INPUT -p $([ "$v" = 4 ] && echo icmp || echo ipv6-icmp) -j ACCEPT
 		-A FORWARD -m conntrack --ctstate INVALID -j DROP
@@ -326,7 +334,8 @@ vip_batch() {
 
 peer_of() { if [ "$1" = fw1 ]; then echo fw2; else echo fw1; fi; }
 
-cables() { local net; for net in lan wan sync; do ip -n "$LAB_ID-sw" link set "$1-$net" "$2"; done; }
+cable() { ip -n "$LAB_ID-sw" link set "$1-$2" "$3"; }
+cables() { local net; for net in $LAB_NETS; do cable "$1" "$net" "$2"; done; }
 unplug() { cables "$1" down; }
 plug() { cables "$1" up; }
 
