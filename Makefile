@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity test-table-full kernel-filter clean help
+.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity test-table-full kernel-filter bench bench-growth clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -133,6 +133,12 @@ fidelity: build
 ## kernel-filter: verdicts of the event socket's program against the filter, on this kernel's events (COUNT=1000000 SEED=1; root)
 kernel-filter: build
 	@KERNEL_FILTER_FLOWS=$(or $(COUNT),1000000) KERNEL_FILTER_SEED=$(or $(SEED),1) node --test --test-reporter=spec dist/filter/kernel-filter.test.js
+
+# ROWS, REPEAT, SCALE, VARIANTS, OTHER: test/bench/main.mjs says what they are
+## bench: ctsync beside conntrackd and the kernel's floor, as a table (ROWS="rate commit" REPEAT=5; root, an hour or two)
+bench: build
+	@export ROWS="$(ROWS)" REPEAT="$(REPEAT)" SCALE="$(SCALE)" VARIANTS="$(VARIANTS)" OTHER="$(OTHER)"
+	node test/bench/main.mjs
 
 ## clean: remove what "make build" has made
 clean:
