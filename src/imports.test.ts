@@ -83,9 +83,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"expectation-masters": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },
 	setup: { values: EVERYTHING, node: EVERYTHING },
+	check: { values: ["config", "setup"], node: [] },
 	main: {
 		values: ["cli", "config", "control/client", "system/log", "system/clock", "system/reason"],
-		dynamic: ["daemon"],
+		dynamic: ["daemon", "check"],
 		node: EVERYTHING,
 	},
 };

@@ -45,7 +45,18 @@ const asked: number[] = [];
 
 before(async () => {
 	const compiled = dirname(fileURLToPath(import.meta.url));
-	for (const part of ["main.js", "cli", "control", "config", "conntrack", "system"]) {
+	const parts = [
+		"main.js",
+		"check.js",
+		"setup.js",
+		"cli",
+		"control",
+		"config",
+		"conntrack",
+		"sync",
+		"system",
+	];
+	for (const part of parts) {
 		cpSync(join(compiled, part), join(dist, part), { recursive: true });
 	}
 	cpSync(join(compiled, "../package.json"), join(folder, "package.json"));
@@ -110,6 +121,50 @@ test("version and help go to the standard output", async () => {
 	assert.match(help.stdout, /^Client mode commands:$/m);
 	assert.equal(help.stderr, "");
 	assert.equal(help.status, 0);
+});
+
+test("--check names the mistakes of a file and prints what is right", async () => {
+	const sync =
+		"Sync {\n\tMode FTFW { }\n\tUDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 1 }\n}\n";
+	const right = join(folder, "right.conf");
+	writeFileSync(right, `${sync}General { HashLimit 3 }\n`);
+	const limit = `${right}:5:11: warning: HashLimit 3 is less than HashSize 65536: no more than 3 entries are kept, twice nf_conntrack_max is advised`;
+	const open = `${right}: warning: the dedicated link is not authenticated: whoever reaches it can insert connections`;
+	assert.deepEqual(await ctsync("--check", "-C", right), {
+		status: 0,
+		stdout: `${right}: valid, 2 warnings\n`,
+		stderr: `${limit}\n${open}\n`,
+	});
+	const printed = await ctsync("-C", right, "--check", "-v");
+	assert.match(
+		printed.stdout,
+		/^Sync \{\n\tMode FTFW \{\n\t\tResendQueueSize 131072\n.*\tHashLimit 3\n.*\}\n$/s,
+	);
+	assert.equal(printed.status, 0);
+	const again = join(folder, "again.conf");
+	writeFileSync(again, printed.stdout);
+	assert.equal((await ctsync("--check", "-v", "-C", again)).stdout, printed.stdout);
+
+	const wrong = join(folder, "wrong.conf");
+	writeFileSync(wrong, `${sync}General {\n\tHashsize 3\n}\n`);
+	const told = `${wrong}:6:2: error: unknown word "Hashsize": upper and lower case count (did you mean "HashSize"?)`;
+	assert.deepEqual(await ctsync("--check", "-C", wrong), {
+		status: 1,
+		stdout: "",
+		stderr: `${told}\n${wrong}: 1 error\n`,
+	});
+	// valid, and still the daemon would not start
+	const none = await ctsync("--check", "-v", "-C", config);
+	assert.match(none.stderr, /error: neither Sync nor Stats is configured/);
+	assert.equal(none.status, 1);
+	assert.match(
+		(await ctsync("--check", "-C", join(folder, "none"))).stderr,
+		/^error: cannot open config file/,
+	);
+	for (const words of [["x"], ["-z"], ["-C"], ["-d"]])
+		assert.equal((await ctsync("--check", ...words)).status, 1);
+	assert.equal((await ctsync("-s", "--check")).status, 1);
+	assert.equal(existsSync(join(dist, "loaded")), false, "no daemon was loaded");
 });
 
 test("wrong usage prints usage and error and ends with status 1", async () => {

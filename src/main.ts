@@ -52,6 +52,8 @@ async function run(argv: readonly string[]): Promise<number> {
 				objection: keyObjection,
 			});
 		}
+		case "check":
+			return check(command.config, command.isVerbose);
 		case "policy test":
 			return testPolicyFile(command.input, command.config);
 		case "client":
@@ -60,6 +62,17 @@ async function run(argv: readonly string[]): Promise<number> {
 		case "daemon":
 			return command.background ? startInBackground(command.config) : runInForeground(command.config);
 	}
+}
+
+/** @returns 0 if the daemon would start with the file */
+async function check(file: string | undefined, isVerbose: boolean): Promise<number> {
+	const path = await pathOf(file, say);
+	if (path === undefined) return 1;
+	const { checkConfig } = await import("./check.ts");
+	const { status, output, problems } = checkConfig(path, isVerbose);
+	process.stderr.write(problems);
+	await print(output);
+	return status;
 }
 
 /** @returns 0 if all are accepted, 1 if any is not or nothing could be read */
@@ -169,15 +182,19 @@ function readyChannel(): ((text: string) => void) | undefined {
 	};
 }
 
-async function load(
-	file: string | undefined,
-	complain: (level: Level, text: string) => Promise<void>,
-): Promise<Loaded | undefined> {
-	const configPath = file ?? DEFAULT_FILES.find((path) => existsSync(path));
-	if (configPath === undefined) {
+type Complain = (level: Level, text: string) => Promise<void>;
+
+async function pathOf(file: string | undefined, complain: Complain): Promise<string | undefined> {
+	const path = file ?? DEFAULT_FILES.find((candidate) => existsSync(candidate));
+	if (path === undefined) {
 		await complain("ERROR", `no config file: neither ${DEFAULT_FILES.join(" nor ")} exists`);
-		return undefined;
 	}
+	return path;
+}
+
+async function load(file: string | undefined, complain: Complain): Promise<Loaded | undefined> {
+	const configPath = await pathOf(file, complain);
+	if (configPath === undefined) return undefined;
 	const [{ loadConfig }, { ConfigError }] = await Promise.all([
 		import("./config/load.ts"),
 		import("./config/problem.ts"),

@@ -5,6 +5,7 @@
 // Stricter than conntrackd in three points: what is not understood always ends with status 1, an option is its whole
 // word (`-ix` is not `-i`), and `-C` without a file name starts nothing.
 import { Opcode } from "../control/request.ts";
+import { isCheckVerb, parseCheckWords } from "./check-words.ts";
 import { isCommitVerb, jsonCommit, parseCommitWords } from "./commit-words.ts";
 import { isKeyVerb, type KeyCommand, parseKeyWords } from "./key-words.ts";
 import { isPolicyVerb, parsePolicyWords } from "./policy-words.ts";
@@ -15,6 +16,7 @@ export type Command =
 	| { kind: "daemon"; background: boolean; config?: string }
 	| { kind: "client"; op: Opcode; config?: string; warning?: string; argument?: string }
 	| { kind: "keys"; command: KeyCommand; config?: string }
+	| { kind: "check"; isVerbose: boolean; config?: string }
 	| { kind: "policy test"; input: string; config?: string }
 	| { kind: "version" }
 	| { kind: "help" }
@@ -181,6 +183,9 @@ export function parseArgv(argv: readonly string[]): Command {
 				client = { op: Opcode.commit, argument };
 				continue;
 			}
+		}
+		if (isCheckVerb(word)) {
+			return client || background ? INVALID : parseCheckWords(argv.slice(i + 1), config);
 		}
 		if (isCommitVerb(word)) {
 			return client || background ? INVALID : parseCommitWords(argv.slice(i + 1), config);

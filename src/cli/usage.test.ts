@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Opcode } from "../control/request.ts";
 import { CLIENT_OPTIONS, GENERAL_OPTIONS, parseArgv } from "./argv.ts";
+import { CHECK_FORMS } from "./check-words.ts";
 import { COMMIT_FORMS } from "./commit-words.ts";
 import { KEY_FORMS } from "./key-words.ts";
 import { POLICY_FORMS } from "./policy-words.ts";
@@ -29,11 +30,9 @@ test("the usage has conntrackd's layout", () => {
 	const rows = lines.slice(0, own).filter((line) => line.startsWith("  "));
 	for (const row of rows) assert.match(row, /^ {2}-[a-zA-Z]( \[[a-z|]+\])?, \S/);
 	const ownRows = lines.slice(own + 1, -2);
-	assert.equal(
-		ownRows.length,
-		COMMIT_FORMS.length + VERIFY_FORMS.length + POLICY_FORMS.length + KEY_FORMS.length,
-	);
-	for (const row of ownRows) assert.match(row, /^ {2}[a-z]+( [^,]+)?, \S/);
+	const tables = [COMMIT_FORMS, VERIFY_FORMS, POLICY_FORMS, KEY_FORMS, CHECK_FORMS];
+	assert.equal(ownRows.length, tables.flat().length);
+	for (const row of ownRows) assert.match(row, /^ {2}(--)?[a-z]+( [^,]+)?, \S/);
 });
 
 test("every key command that the usage lists is understood, with and without what is optional", () => {
@@ -65,7 +64,7 @@ test("verify is a request to the daemon, about one node if it is named", () => {
 });
 
 test("the usage lists every option with its parameters, and only what is understood", () => {
-	const rows = formatUsage("1").match(/^ {2}-.*$/gm)!;
+	const rows = formatUsage("1").match(/^ {2}-[^-].*$/gm)!;
 	assert.deepEqual(
 		rows.map((row) => row.slice(2, 4)),
 		[...GENERAL_OPTIONS.map(({ flag }) => flag), ...CLIENT_OPTIONS.map(({ flag }) => flag), "-x"],

@@ -1,9 +1,13 @@
 // The texts of `-h` and `-v`, made from the tables of argv.ts and key-words.ts.
 import { CLIENT_OPTIONS, type ClientOption, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
+import { CHECK_FORMS } from "./check-words.ts";
 import { COMMIT_FORMS } from "./commit-words.ts";
 import { KEY_FORMS } from "./key-words.ts";
 import { POLICY_FORMS } from "./policy-words.ts";
 import { VERIFY_FORMS } from "./verify-words.ts";
+
+/** What conntrackd does not have, by its words. */
+export const OWN_FORMS = [...COMMIT_FORMS, ...VERIFY_FORMS, ...POLICY_FORMS, ...KEY_FORMS, ...CHECK_FORMS];
 
 /** Several lines, ended by an empty one. */
 export function formatUsage(version: string): string {
@@ -22,10 +26,7 @@ export function formatUsage(version: string): string {
 		row(XML_OPTION.flag, XML_OPTION.help),
 		"",
 		"Words of our own:",
-		...COMMIT_FORMS.map(({ words, help }) => row(words, help)),
-		...VERIFY_FORMS.map(({ words, help }) => row(words, help)),
-		...POLICY_FORMS.map(({ words, help }) => row(words, help)),
-		...KEY_FORMS.map(({ words, help }) => row(words, help)),
+		...OWN_FORMS.map(({ words, help }) => row(words, help)),
 		"",
 		"",
 	].join("\n");

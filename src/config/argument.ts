@@ -25,7 +25,7 @@ export type ArgumentType =
 
 export interface ArgumentSpec {
 	readonly type: ArgumentType;
-	/** Of numbers; both inclusive. */
+	/** Of numbers, both inclusive; the longest path, in bytes. */
 	readonly min?: number;
 	readonly max?: number;
 	/** 0 is written for "the default". */
@@ -117,10 +117,10 @@ export function readArgument(spec: ArgumentSpec, text: string): Read {
 			return isNot(spec, text, nearest(text, ["on", "off", "yes", "no"]));
 		case "onoff-or-path":
 		case "path":
-			return text.startsWith("/") ? { value: text } : isNot(spec, text);
+			return readPath(spec, text);
 		case "onoff-or-facility":
 			// an unknown one is no error in conntrackd either: whoever builds the section warns
-			return { value: text };
+			return /^[A-Za-z]/.test(text) ? { value: text } : isNot(spec, text);
 		case "onoff-or-number":
 		case "number":
 			return /^[0-9]+$/.test(text) ? inRange(spec, text) : isNot(spec, text);
@@ -170,6 +170,13 @@ function inRange(spec: ArgumentSpec, text: string): Read {
 	if (value === 0 && spec.zeroIsDefault) return { value: 0 };
 	if (value < min || value > max) return { problem: `${show(text)} is outside ${min}..${max}` };
 	return { value: value === 0 ? 0 : value }; // -0 is 0
+}
+
+function readPath(spec: ArgumentSpec, text: string): Read {
+	if (!text.startsWith("/")) return isNot(spec, text);
+	const { max } = spec;
+	if (max === undefined || Buffer.byteLength(text) <= max) return { value: text };
+	return { problem: `${show(text)} is longer than ${max} bytes` };
 }
 
 const familyOf = (spec: ArgumentSpec): 4 | 6 => (spec.type.startsWith("ipv4") ? 4 : 6);

@@ -1,5 +1,7 @@
 // A conntrackd.conf as a typed, frozen value. Does not read files, and does not look at the host it runs on.
 import { buildGeneral, buildStats } from "./general.ts";
+import { checkHelpers } from "./helper.ts";
+import { lint } from "./lint.ts";
 import type { ConfigProblem } from "./problem.ts";
 import { isBefore, Report } from "./problem.ts";
 import { Section } from "./section.ts";
@@ -34,7 +36,7 @@ function buildConfig(tree: readonly Directive[], file: string, report: Report): 
 		const [first, second] = isBefore(syncs[0], stats[0]) ? [syncs[0], stats[0]] : [stats[0], syncs[0]];
 		report.error(second, `${second.name} cannot be used together with ${first.name} of line ${first.line}`);
 	}
-	for (const helper of top.blocks("Helper")) checkHelper(helper, report);
+	checkHelpers(top.blocks("Helper"), report);
 
 	const syncSection = joined(new Section("Sync", report), syncs);
 	const generalSection = joined(new Section("General", report), generals);
@@ -50,24 +52,13 @@ function buildConfig(tree: readonly Directive[], file: string, report: Report): 
 	if (security) config.security = security;
 	if (syncs[0]) config.sync = buildSync(syncs[0], syncSection, report);
 	if (stats[0]) config.stats = buildStats(joined(new Section("Stats", report), stats), general, report);
+	lint(config, tree, report);
 	return config;
 }
 
 function joined(section: Section, blocks: readonly Directive[]): Section {
 	for (const { block } of blocks) section.add(block!);
 	return section;
-}
-
-function checkHelper(helper: Directive, report: Report): void {
-	report.warn(helper, "userspace helpers are not available in this version");
-	checkArguments(helper, report);
-}
-
-/** Reads the arguments of a section and of those in it, for their errors alone. */
-function checkArguments({ place, block }: Directive, report: Report): void {
-	if (!place || !block) return;
-	new Section(place, report).add(block);
-	for (const directive of block) checkArguments(directive, report);
 }
 
 function deepFreeze<T>(value: T): T {

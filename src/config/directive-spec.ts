@@ -59,6 +59,8 @@ export interface DirectiveSpec {
 	readonly advice?: string;
 	/** Accepted for old files. Says what to write instead. */
 	readonly obsolete?: string;
+	/** Whether SIGHUP can put a new value into force; else the daemon has to be started again. */
+	readonly reload: boolean;
 }
 
 export type Extra = Omit<Partial<DirectiveSpec>, "word" | "in" | "args" | "summary">;
@@ -75,5 +77,6 @@ export const row = (
 	in: typeof places === "string" ? [places] : places,
 	args: "type" in args ? [args] : args,
 	summary,
+	reload: false,
 	...extra,
 });

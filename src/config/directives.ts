@@ -1,7 +1,7 @@
 // The one table of every directive: the word, where it stands, what it takes, its default. Parsing, printing,
 // suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); Security, Peers, ExpectationPolicy and
 // more than one destination are our own.
-import type { ArgumentSpec } from "./argument.ts";
+import { type ArgumentSpec, UNIX_PATH_MAX } from "./argument.ts";
 import type { DirectiveSpec, Extra, Place } from "./directive-spec.ts";
 import { row } from "./directive-spec.ts";
 import { policyDirectives } from "./policy-directives.ts";
@@ -9,10 +9,13 @@ import { policyDirectives } from "./policy-directives.ts";
 export type { DirectiveSpec, Place } from "./directive-spec.ts";
 
 const INT_MAX = 0x7fffffff;
+/** conntrackd takes no longer name of a log or lock file, bytes. */
+const FILE_NAME_MAX = 256;
 
 const none: readonly ArgumentSpec[] = [];
 const onOff: ArgumentSpec = { type: "onoff" };
 const path: ArgumentSpec = { type: "path" };
+const logPath: ArgumentSpec = { type: "onoff-or-path", max: FILE_NAME_MAX };
 const name: ArgumentSpec = { type: "name" };
 const interfaceName: ArgumentSpec = { type: "interface" };
 const seconds: ArgumentSpec = { type: "number", unit: "seconds", min: 1, max: INT_MAX };
@@ -90,6 +93,7 @@ const sync: readonly DirectiveSpec[] = [
 	row("CommitTimeout", [...allModes, "Sync"], orDefault(seconds), "fixed timeout of committed entries"),
 	row("PurgeTimeout", [...allModes, "Sync"], orDefault(seconds), "delay of the flush that -t asks for", {
 		default: 60,
+		reload: true,
 	}),
 	row(
 		"DisableExternalCache",
@@ -170,7 +174,7 @@ const security: readonly DirectiveSpec[] = [
 	row("Security", ["Sync", "General"], none, "seal what goes over the dedicated link", {
 		block: { place: "Security" },
 	}),
-	row("KeyFile", "Security", path, "file of the keys that all nodes have"),
+	row("KeyFile", "Security", path, "file of the keys that all nodes have", { reload: true }),
 	row("Node", "Security", { type: "number", min: 1 }, "id of this node, else it is made from its address"),
 	row("Cluster", "Security", { type: "cluster-name" }, "name that all nodes of a cluster have in common", {
 		default: "ctsync",
@@ -180,20 +184,28 @@ const security: readonly DirectiveSpec[] = [
 
 const general: readonly DirectiveSpec[] = [
 	row("Systemd", "General", onOff, "tell systemd about start, stop and health", { default: true }),
-	row("Nice", "General", { type: "signed", min: -20, max: 19 }, "nice value of the daemon", {
-		advice: "the service unit (Nice=) or nice(1) is the better place for it",
+	row("Nice", "General", { type: "signed", min: -INT_MAX, max: INT_MAX }, "nice value of the daemon", {
+		advice:
+			"has no effect, nor has it in conntrackd 1.4.5 and later; use Nice= of the service unit, or nice(1)",
 	}),
 	row("HashSize", "General", orDefault(count("buckets")), "buckets of a cache", { default: 65536 }),
 	row("HashLimit", "General", orDefault(count("entries")), "most entries in a cache", { default: 262144 }),
-	row("LogFile", "General", { type: "onoff-or-path", on: "/var/log/conntrackd.log" }, "log to a file", {
+	row("LogFile", "General", { ...logPath, on: "/var/log/conntrackd.log" }, "log to a file", {
 		default: false,
+		reload: true,
 	}),
 	row("Syslog", "General", facility, "log to syslog", { default: false }),
-	row("LockFile", "General", path, "file that keeps a second instance from starting", {
-		default: "/var/lock/conntrack.lock",
-	}),
+	row(
+		"LockFile",
+		"General",
+		{ ...path, max: FILE_NAME_MAX },
+		"file that keeps a second instance from starting",
+		{
+			default: "/var/lock/conntrack.lock",
+		},
+	),
 	row("UNIX", "General", none, "the control socket", { block: { place: "UNIX" } }),
-	row("Path", "UNIX", path, "path of the control socket", {
+	row("Path", "UNIX", { ...path, max: UNIX_PATH_MAX }, "path of the control socket", {
 		default: "/var/run/conntrackd.ctl",
 		field: "unixPath",
 	}),
@@ -211,7 +223,7 @@ const general: readonly DirectiveSpec[] = [
 		"General",
 		orDefault({ ...seconds, type: "onoff-or-number", on: 30 }),
 		"dump the kernel this long after events were lost",
-		{ default: 30 },
+		{ default: 30, reload: true },
 	),
 	row(
 		"NetlinkEventsReliable",
@@ -251,7 +263,7 @@ const stats: readonly DirectiveSpec[] = [
 	row(
 		"LogFile",
 		"Stats",
-		{ type: "onoff-or-path", on: "/var/log/conntrackd-stats.log" },
+		{ ...logPath, on: "/var/log/conntrackd-stats.log" },
 		"log finished flows to a file",
 		{
 			default: false,
@@ -267,7 +279,7 @@ const helper: readonly DirectiveSpec[] = [
 	}),
 	row("QueueNum", "Type", { type: "number", max: 65535 }, "number of its packet queue"),
 	row("QueueLen", "Type", { type: "number", unit: "packets" }, "length of its packet queue"),
-	row("Policy", "Type", name, "limits of its expectations", { block: { place: "Policy" } }),
+	row("Policy", "Type", name, "limits of its expectations", { block: { place: "Policy" }, repeats: true }),
 	row("ExpectMax", "Policy", { type: "number" }, "most expectations of a master"),
 	row("ExpectTimeout", "Policy", { type: "number", unit: "seconds" }, "life of an expectation"),
 ];
@@ -300,6 +312,8 @@ const obsolete: readonly DirectiveSpec[] = [
 	old("CacheWriteThrough", inSync, onOff, "write DisableExternalCache in the Mode section"),
 	old("DestroyTimeout", inSync, seconds, "leave it out: PurgeTimeout is the delay of -t"),
 	old("ResendBufferSize", inSync, bytes, "write ResendQueueSize, which counts objects, in Mode FTFW"),
+	old("QueueNum", "Helper", { type: "number", max: 65535 }, "write it inside the Type section"),
+	old("QueueLen", "Helper", { type: "number", unit: "packets" }, "write it inside the Type section"),
 	old("Backlog", ["UNIX", "Multicast"], { type: "number" }, "leave it out"),
 	old("Family", "General", name, "leave it out: IPv4 and IPv6 are both handled"),
 	old("LogFileBufferSize", ["Stats", "General"], bytes, "leave it out"),

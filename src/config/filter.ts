@@ -1,6 +1,7 @@
 // The Filter section: clauses by protocol, address and TCP state.
-
+import { formatBytes } from "../conntrack/address.ts";
 import { readArgument } from "./argument.ts";
+import { findDirective } from "./directives.ts";
 import { PROTOCOL_NAMES, parseProtocol, parseTcpState, TCP_STATE_NAMES } from "./names.ts";
 import { nearest } from "./nearest.ts";
 import type { Report } from "./problem.ts";
@@ -40,7 +41,7 @@ export function buildFilter(
 
 	const protocol = join(clauses("Protocol", "IgnoreProtocol", false), readProtocols, report);
 	if (protocol) result.protocol = { accept: protocol.accept, protocols: [...new Set(protocol.items)] };
-	const address = join(clauses("Address", "IgnoreTrafficFor", false), readAddresses, report);
+	const address = join(clauses("Address", "IgnoreTrafficFor", false), readAddressesOnce(), report);
 	if (address) result.address = { accept: address.accept, rules: address.items };
 	const state = join(clauses("State", "Replicate", true), readTcpStates, report);
 	if (state) result.state = { accept: state.accept, tcpStates: [...new Set(state.items)] };
@@ -66,29 +67,46 @@ function join<T>(
 	return { accept, items };
 }
 
+/** A protocol that has no name is left out with a warning, as in conntrackd. */
 function readProtocols(directive: Directive, report: Report): number[] {
 	const protocols: number[] = [];
 	for (const { name, ...at } of directive.block!) {
 		const protocol = parseProtocol(name);
 		if (protocol !== undefined) protocols.push(protocol);
-		else {
-			report.error(
-				at,
-				`unknown protocol ${show(name)}; a number from 0 to 255 does too`,
-				nearest(name, PROTOCOL_NAMES),
-			);
-		}
+		else report.warn(at, `unknown protocol ${show(name)}: it is left out`, nearest(name, PROTOCOL_NAMES));
 	}
 	return protocols;
 }
 
-function readAddresses(directive: Directive, report: Report): AddressRule[] {
+/** A reader of Address clauses that takes each network once, whichever clause it stands in. */
+function readAddressesOnce(): (directive: Directive, report: Report) => AddressRule[] {
+	const seen = new Set<string>();
+	return (directive, report) => readAddresses(directive, seen, report);
+}
+
+/** What is no address is left out with a warning, as in conntrackd. */
+function readAddresses(directive: Directive, seen: Set<string>, report: Report): AddressRule[] {
 	const rules: AddressRule[] = [];
 	for (const { spec, args } of directive.block!) {
 		const word = args[0]!;
 		const read = readArgument(spec!.args[0]!, word.text);
-		if ("value" in read) rules.push(read.value as AddressRule);
-		else report.error(word, read.problem, read.suggestion);
+		if (!("value" in read)) {
+			const other = spec!.word === "IPv4_address" ? "IPv6_address" : "IPv4_address";
+			const isOther = "value" in readArgument(findDirective("Address", other)!.args[0]!, word.text);
+			report.warn(word, `${read.problem}: it is left out`, isOther ? other : read.suggestion);
+			continue;
+		}
+		const rule = read.value as AddressRule;
+		const key = `${formatBytes(rule.address)}/${rule.prefixLength}`;
+		if (seen.has(key)) report.warn(word, `${show(word.text)} is in the list already`);
+		else rules.push(rule);
+		seen.add(key);
+		if (rule.prefixLength === 0 && directive.args[0]?.text !== "Accept") {
+			report.warn(
+				word,
+				`${show(word.text)} is every address: no connection of IPv${rule.family} is replicated`,
+			);
+		}
 	}
 	return rules;
 }

@@ -1,5 +1,5 @@
 // The General and Stats sections.
-import { SYSLOG_FACILITIES, UNIX_PATH_MAX } from "./argument.ts";
+import { SYSLOG_FACILITIES } from "./argument.ts";
 import { buildFilter } from "./filter.ts";
 import { nearest } from "./nearest.ts";
 import { omitUndefined } from "./omit-undefined.ts";
@@ -20,10 +20,6 @@ export function buildGeneral(
 ): GeneralConfig {
 	const unix = new Section("UNIX", report);
 	for (const block of section.blocks("UNIX")) unix.add(block.block!);
-	const path = unix.entry("Path");
-	if (path && Buffer.byteLength(path.word.text) > UNIX_PATH_MAX) {
-		report.error(path.word, `the path of a socket has no more than ${UNIX_PATH_MAX} bytes`);
-	}
 	return {
 		hashSize: section.number("HashSize"),
 		hashLimit: section.number("HashLimit"),

@@ -24,11 +24,14 @@ export interface ConfigProblem extends Position {
 	suggestion?: string;
 }
 
-/** `FILE:LINE:COL: message (did you mean "Word"?)`, the place left out when it is the whole file. */
-export function formatProblem(problem: ConfigProblem): string {
+/**
+ * `FILE:LINE:COL: message (did you mean "Word"?)`, the place left out when it is the whole file.
+ * @param kind stands before the message, as compilers have it
+ */
+export function formatProblem(problem: ConfigProblem, kind?: "error" | "warning"): string {
 	const place = problem.line === 0 ? "" : `${problem.file}:${problem.line}:${problem.column}: `;
 	const hint = problem.suggestion === undefined ? "" : ` (did you mean "${problem.suggestion}"?)`;
-	return `${place}${problem.message}${hint}`;
+	return `${place}${kind === undefined ? "" : `${kind}: `}${problem.message}${hint}`;
 }
 
 /** A configuration that cannot be used. The message has one line per problem, in the order of the file. */
@@ -37,7 +40,7 @@ export class ConfigError extends Error {
 	readonly problems: readonly ConfigProblem[];
 
 	constructor(problems: readonly ConfigProblem[], options?: ErrorOptions) {
-		super(problems.map(formatProblem).join("\n"), options);
+		super(problems.map((problem) => formatProblem(problem)).join("\n"), options);
 		this.problems = problems;
 	}
 }
