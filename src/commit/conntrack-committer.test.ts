@@ -7,7 +7,10 @@ import { type Conntrack, conntrackFromRecord, conntrackToRecord } from "../connt
 import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { type ConntrackRecord, H_MASTER, HAS, ORIG_PORTS, REPLY_PORTS } from "../conntrack/record.ts";
+import { WireBuffer } from "../netlink/attribute.ts";
+import { IPCTNL_MSG_CT_GET, NLM_F_ECHO } from "../netlink/constants.ts";
 import { CONTROL, TCP, UDP } from "../netlink/kernel-cases.ts";
+import { eachMessage, messageType } from "../netlink/message.ts";
 import type { Native } from "../system/native.ts";
 import { ConntrackCommitter } from "./conntrack-committer.ts";
 import { newCommitResult } from "./messages.ts";
@@ -47,10 +50,25 @@ class Tables extends ModelTables {
 	}
 }
 
-function setUp(max = 0, knowsHelper = true) {
+/** A kernel that says when it is asked for an entry, and sends events only if it is told to. */
+function watched(native: Native, sendsEvents: boolean, asked: () => void): Native {
+	return {
+		...native,
+		send: (fd, bytes, offset, length) => {
+			const wire = new WireBuffer(bytes);
+			eachMessage(wire, offset, offset + length, (start) => {
+				if (!sendsEvents) wire.halves[(start >> 1) + 3]! &= ~NLM_F_ECHO;
+				if ((messageType(wire, start) & 0xff) === IPCTNL_MSG_CT_GET) asked();
+			});
+			return native.send(fd, wire.bytes, offset, length);
+		},
+	};
+}
+
+function setUp(max = 0, knowsHelper = true, disguise = (native: Native) => native) {
 	const names = new NameTable();
 	const tables = new Tables({ max, knowsHelper: () => knowsHelper });
-	const native = new ModelKernel(tables, names).native({} as Native);
+	const native = disguise(new ModelKernel(tables, names).native({} as Native));
 	const limits: { [name: string]: () => number } = { max: () => max, count: () => tables.live };
 	const committer = new ConntrackCommitter(native, names, (name) =>
 		limits[name.replace("net.netfilter.nf_conntrack_", "")]?.(),
@@ -188,6 +206,40 @@ test("what the kernel has translated otherwise is deleted again, and told", () =
 	);
 	assert.ok(held(good));
 	assert.equal(held(bad), undefined);
+});
+
+test("what is read back and sent no event is asked for", () => {
+	let asked = 0;
+	const silent = (native: Native) => watched(native, false, () => asked++);
+	const { tables, tell, commit, held } = setUp(0, true, silent);
+	const snat = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
+	tables.before = (record) => {
+		if ((record[ORIG_PORTS]! & 0xffff) % 100 === 0) record[REPLY_PORTS]! += 1000 << 16;
+		return 0;
+	};
+	tell([...many(snat, 1, 300), ...many(TCP, 1001, 50)]);
+	assert.deepEqual(commit().result, { ...NOTHING, created: 347, failed: 3 });
+	assert.equal(held(from(snat, 200)), undefined);
+	assert.ok(held(from(snat, 201)));
+	// who was deleted again is asked for once more: by whom its place is taken
+	assert.equal(asked, 300 + 3);
+});
+
+test("events that come are told apart, also behind failures, and none of these is asked for", () => {
+	let asked = 0;
+	const counting = (native: Native) => watched(native, true, () => asked++);
+	const { tables, tell, commit, held } = setUp(0, true, counting);
+	const snat = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
+	tables.before = (record) => {
+		const port = record[ORIG_PORTS]! & 0xffff;
+		if (port % 100 === 0) record[REPLY_PORTS]! += 1000 << 16;
+		return port % 10 === 5 ? ENOMEM : 0;
+	};
+	tell(many(snat, 1, 300));
+	assert.deepEqual(commit().result, { ...NOTHING, created: 267, failed: 33, full: [30, 0, 0, 0] });
+	assert.equal(held(from(snat, 200)), undefined);
+	assert.ok(held(from(snat, 201)));
+	assert.equal(asked, 3);
 });
 
 test("an offloaded flow, which shows neither timeout nor state, is established and not checked for windows", () => {

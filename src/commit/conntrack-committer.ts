@@ -9,7 +9,6 @@ import type { NameTable } from "../conntrack/names.ts";
 import { IPPROTO_TCP } from "../conntrack/protocol.ts";
 import { IP_CT_TCP_FLAG_BE_LIBERAL, packTcp, TCP_ESTABLISHED } from "../conntrack/protoinfo.ts";
 import {
-	CONNTRACK_WORDS,
 	type ConntrackRecord,
 	H_HELPER,
 	H_MASTER,
@@ -22,6 +21,7 @@ import {
 	PROTOINFO,
 	TIMEOUT,
 } from "../conntrack/record.ts";
+import { NLM_F_ECHO } from "../netlink/constants.ts";
 import type { CreateOptions } from "../netlink/encode-conntrack.ts";
 import type { Native } from "../system/native.ts";
 import { readSysctl, type Sysctl } from "../system/sysctl.ts";
@@ -31,7 +31,7 @@ import { chooseHelper } from "./helper-choice.ts";
 import { KernelTimeouts } from "./kernel-timeouts.ts";
 import { Meeting, type Met } from "./meeting.ts";
 import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
-import { isAsMeant, needsReadBack } from "./read-back.ts";
+import { isAsMeant, ReadBack } from "./read-back.ts";
 import type { RequestSocket } from "./request-socket.ts";
 import { tableRoom } from "./table-room.ts";
 import { CommitTally, isFull } from "./tally.ts";
@@ -72,6 +72,7 @@ export class ConntrackCommitter {
 	readonly #tally = new CommitTally();
 	readonly #meeting: Meeting;
 	readonly #timeouts: KernelTimeouts;
+	readonly #readBack: ReadBack;
 	readonly #sysctl: Sysctl;
 	/** Helpers that this kernel has refused, by protocols | helper << 16. Bounded by the table of names. */
 	readonly #refusedHelpers = new Set<number>();
@@ -83,11 +84,6 @@ export class ConntrackCommitter {
 	readonly #slots = new Int32Array(BATCH);
 	readonly #flags = new Uint8Array(BATCH);
 	readonly #errnos = new Int32Array(BATCH);
-	/** Of entries that are read back: what was sent, and what the kernel has. */
-	readonly #sent = new Int32Array(BATCH * CONNTRACK_WORDS);
-	readonly #found: ConntrackRecord[] = Array.from({ length: BATCH }, newConntrackRecord);
-	/** 0: is not read back; 1: is; 2: has been. */
-	readonly #readBack = new Uint8Array(BATCH);
 
 	/** Entries without a master that are worth less, and entries with one, by value. */
 	#later: Waiting[] = [];
@@ -108,6 +104,7 @@ export class ConntrackCommitter {
 		this.#kernel = new ConntrackRequests(native, names);
 		this.requests = this.#kernel.socket;
 		this.#meeting = new Meeting(this.#kernel, this.#tally);
+		this.#readBack = new ReadBack(this.#kernel);
 		this.#sysctl = sysctl;
 		this.#timeouts = new KernelTimeouts(sysctl);
 		this.#clear();
@@ -249,14 +246,8 @@ export class ConntrackCommitter {
 		this.#readers[index] = reader;
 		this.#slots[index] = slot;
 		this.#flags[index] = all;
-		encoder.create(record, socket.sequence(index), 0, options);
-		this.#readBack[index] = 0;
-		if (needsReadBack(record)) {
-			this.#sent.set(record, index * CONNTRACK_WORDS);
-			this.#readBack[index] = 1;
-			// behind it, so it also shows what is in its place
-			encoder.get(record, socket.sequence(BATCH + index));
-		}
+		const netlinkFlags = this.#readBack.add(index, record) ? NLM_F_ECHO : 0;
+		encoder.create(record, socket.sequence(index), netlinkFlags, options);
 		if (this.#count === BATCH) this.#flush();
 	}
 
@@ -266,13 +257,12 @@ export class ConntrackCommitter {
 		const errnos = this.#errnos.fill(0);
 		this.#kernel.exchange(
 			(index, errno) => {
-				if (index < BATCH) errnos[index] = errno;
+				errnos[index] = errno;
 			},
-			(index, start, end) => {
-				const entry = index - BATCH;
-				if (this.#kernel.decode(start, end, this.#found[entry]!)) this.#readBack[entry] = 2;
-			},
+			() => {},
+			(start, end) => this.#readBack.echoed(start, end),
 		);
+		this.#readBack.askForRest(errnos, count);
 		this.#count = 0;
 		const met: Met<Pending>[] = [];
 		const withoutHelper: Pending[] = [];
@@ -294,14 +284,13 @@ export class ConntrackCommitter {
 		const flags = this.#flags[index]!;
 		const { result } = this.#tally;
 		this.#fullInARow = 0;
-		if (this.#readBack[index] === 2) {
-			const sent = this.#sent.subarray(index * CONNTRACK_WORDS, (index + 1) * CONNTRACK_WORDS);
-			if (!isAsMeant(sent, this.#found[index]!)) {
-				this.#kernel.encoder.delete(sent, this.requests.sequence(0), 0);
-				this.#kernel.single();
-				this.#meeting.refuseTranslated(sent, "create", false);
-				return;
-			}
+		const made = this.#readBack.made(index);
+		if (made && !isAsMeant(this.#readBack.sent(index), made)) {
+			const sent = this.#readBack.sent(index);
+			this.#kernel.encoder.delete(sent, this.requests.sequence(0), 0);
+			this.#kernel.single();
+			this.#meeting.refuseTranslated(sent, "create", false);
+			return;
 		}
 		result.created++;
 		if (this.#room !== undefined) this.#room--;
@@ -328,16 +317,9 @@ export class ConntrackCommitter {
 		const { options } = this.#prepare(kept);
 		const has = record[HAS]!;
 		if (errno === EEXIST) {
-			const local = this.#readBack[index] === 2 ? this.#found[index]!.slice() : undefined;
 			const isRetry = (flags & RETRY) !== 0;
-			met.push({
-				origin: pending,
-				record: record.slice(),
-				view: pending.reader.localView,
-				options,
-				local,
-				isRetry,
-			});
+			const view = pending.reader.localView;
+			met.push({ origin: pending, record: record.slice(), view, options, local: undefined, isRetry });
 		} else if (errno === ENOENT && (has & H_MASTER) !== 0 && (flags & WITHOUT_MASTER) === 0) {
 			this.#orphans.push(pending.reader, pending.slot);
 		} else if (errno === EOPNOTSUPP && (has & H_HELPER) !== 0 && (flags & WITHOUT_HELPER) === 0) {

@@ -43,12 +43,14 @@ export class ConntrackRequests {
 	 *
 	 * @param failed gets index and errno of each request that the kernel refused
 	 * @param found gets the index of each GET that found something; it decodes with `decode`
+	 * @param echoed gets the events of requests with NLM_F_ECHO, in the order of the requests
 	 */
 	exchange(
 		failed: (index: number, errno: number) => void,
 		found: (index: number, start: number, end: number) => void,
+		echoed?: (start: number, end: number) => void,
 	): void {
-		this.socket.exchange(failed, (start, end, index) => found(index, start, end));
+		this.socket.exchange(failed, (start, end, index) => found(index, start, end), echoed);
 	}
 
 	/** An answer that `exchange` has handed out; false if it cannot be read. */

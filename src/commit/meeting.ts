@@ -12,7 +12,7 @@ import type { CreateOptions } from "../netlink/encode-conntrack.ts";
 import { BATCH, type ConntrackRequests, masterKey } from "./conntrack-requests.ts";
 import { joinConntrack, type LocalView, sameWords } from "./join.ts";
 import type { Refusal } from "./messages.ts";
-import { isAsMeant, needsReadBack } from "./read-back.ts";
+import { isAsMeant, isSameOriginal, needsReadBack } from "./read-back.ts";
 import type { CommitTally } from "./tally.ts";
 
 const ENOENT = 2;
@@ -179,7 +179,7 @@ export class Meeting {
 		if (failure === 0 && !isOther) {
 			result.replaced++;
 			if (options.withoutMaster) result.withoutMaster++;
-			const evicted = sameKey(local, record) ? {} : { evicted: local };
+			const evicted = isSameOriginal(local, record) ? {} : { evicted: local };
 			this.#tally.joined.push({ record, isReplaced: true, ...evicted });
 			return;
 		}
@@ -237,7 +237,8 @@ export class Meeting {
 			return;
 		}
 		const [current] = this.#requests.get([record], "reply");
-		const isOccupant = current && sameKey(current, occupant) && sameWords(current, occupant, REPLY_PORTS, 9);
+		const isOccupant =
+			current && isSameOriginal(current, occupant) && sameWords(current, occupant, REPLY_PORTS, 9);
 		if (current && !(isOccupant && mayGo)) {
 			const step = own ? "replace" : "create";
 			this.#tally.refuse(record, EEXIST, step, own !== undefined, {
@@ -287,10 +288,4 @@ export class Meeting {
 
 function retry<Origin>(one: Met<Origin>): Met<Origin> {
 	return { ...one, local: undefined, isRetry: true };
-}
-
-/** Whether both have the same original tuple. */
-function sameKey(a: ConntrackRecord, b: ConntrackRecord): boolean {
-	for (let i = 1; i < 12; i++) if (a[i] !== b[i]) return false;
-	return true;
 }

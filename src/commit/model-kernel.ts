@@ -42,7 +42,7 @@ import {
 	messageType,
 } from "../netlink/message.ts";
 import { EAGAIN, type Native } from "../system/native.ts";
-import { type ModelTables, tupleKey } from "./model-tables.ts";
+import { type ModelTables, originalKey, tupleKey } from "./model-tables.ts";
 
 const ENOENT = 2;
 const EINVAL = 22;
@@ -134,7 +134,12 @@ export class ModelKernel {
 			// the reply tuple of a request is that of an entry that translates nothing
 			if ((record[HAS]! & H_REPLY) === 0) return EINVAL;
 			this.#translate(wire, attributesOf(start), end, record);
-			return this.#tables.create(record);
+			const errno = this.#tables.create(record);
+			const made = this.#tables.find(originalKey(record));
+			if (errno === 0 && made && (flags & C.NLM_F_ECHO) !== 0) {
+				this.#answers.get(fd)?.push(this.#shown(made, 0, familyOf(wire, start)));
+			}
+			return errno;
 		}
 		if (type === (EXP | C.IPCTNL_MSG_EXP_GET) && (flags & C.NLM_F_DUMP) === C.NLM_F_DUMP) {
 			for (const one of this.#tables.expectations) this.#show(fd, one, messageSequence(wire, start));

@@ -1,12 +1,15 @@
 // Whether the kernel has made of a creation what was meant. It computes translations itself, and where it cannot have
 // what was asked for it may take something else without an error.
 import {
+	CONNTRACK_WORDS,
 	type ConntrackRecord,
 	H_HELPER,
 	H_REPLY,
 	H_SEQ_ORIG,
 	H_SEQ_REPLY,
 	HAS,
+	newConntrackRecord,
+	PROTOCOLS,
 	REPLY_DST,
 	REPLY_PORTS,
 	REPLY_SRC,
@@ -20,6 +23,7 @@ import {
 	IPS_SRC_NAT_DONE,
 } from "../conntrack/status.ts";
 import { isPlainReply } from "../conntrack/tuple.ts";
+import { BATCH, type ConntrackRequests } from "./conntrack-requests.ts";
 
 /** Entries without NAT, helper and sequence adjustment are what was asked for, or an error. */
 export function needsReadBack(record: ConntrackRecord): boolean {
@@ -27,6 +31,12 @@ export function needsReadBack(record: ConntrackRecord): boolean {
 	return (
 		(has & (H_HELPER | H_SEQ_ORIG | H_SEQ_REPLY)) !== 0 || ((has & H_REPLY) !== 0 && !isPlainReply(record))
 	);
+}
+
+/** Whether both have the same original tuple, in the same zones. */
+export function isSameOriginal(a: ConntrackRecord, b: ConntrackRecord): boolean {
+	for (let i = PROTOCOLS; i < REPLY_PORTS; i++) if (a[i] !== b[i]) return false;
+	return true;
 }
 
 /** Whether the kernel's entry translates as the record says. */
@@ -48,3 +58,77 @@ export function isAsMeant(record: ConntrackRecord, made: ConntrackRecord): boole
 	const isAdjusted = (has & (H_SEQ_ORIG | H_SEQ_REPLY)) !== 0;
 	return !isAdjusted || (made[STATUS]! & IPS_SEQ_ADJUST) !== 0;
 }
+
+/**
+ * What the kernel has made of the entries of one batch, as far as they are read back. Their creations ask for the event
+ * that they cause (NLM_F_ECHO), which says the same as the answer to a GET and costs less by half: the kernel makes it
+ * anyway, for the daemon's listener.
+ */
+export class ReadBack {
+	readonly #requests: ConntrackRequests;
+	readonly #sent = new Int32Array(BATCH * CONNTRACK_WORDS);
+	readonly #made: ConntrackRecord[] = Array.from({ length: BATCH }, newConntrackRecord);
+	readonly #state = new Uint8Array(BATCH);
+	/** The event read last, and the first entry whose it may be. */
+	#echo = newConntrackRecord();
+	#next = 0;
+
+	constructor(requests: ConntrackRequests) {
+		this.#requests = requests;
+	}
+
+	/** This entry of the batch is sent like this; whether its creation has to ask for the event. */
+	add(index: number, record: ConntrackRecord): boolean {
+		if (index === 0) this.#next = 0;
+		const isAwaited = needsReadBack(record);
+		this.#state[index] = isAwaited ? AWAITED : NOT_READ;
+		if (isAwaited) this.#sent.set(record, index * CONNTRACK_WORDS);
+		return isAwaited;
+	}
+
+	/** An event that a creation of the batch has caused. They come in the order of the creations, without a number. */
+	echoed(start: number, end: number): void {
+		const echo = this.#echo;
+		if (!this.#requests.decode(start, end, echo)) return;
+		for (let index = this.#next; index < BATCH; index++) {
+			if (this.#state[index] !== AWAITED || !isSameOriginal(this.sent(index), echo)) continue;
+			this.#echo = this.#made[index]!;
+			this.#made[index] = echo;
+			this.#state[index] = READ;
+			this.#next = index + 1;
+			return;
+		}
+	}
+
+	/**
+	 * Asks for those that were created and have sent no event: nobody listens (nf_conntrack_events 2), or events are off.
+	 *
+	 * @param errnos of the first `count` entries of the batch
+	 */
+	askForRest(errnos: Int32Array, count: number): void {
+		const rest: number[] = [];
+		for (let index = 0; index < count; index++) {
+			if (this.#state[index] === AWAITED && errnos[index] === 0) rest.push(index);
+		}
+		const found = this.#requests.get(rest.map((index) => this.sent(index)));
+		rest.forEach((index, i) => {
+			if (!found[i]) return;
+			this.#made[index] = found[i];
+			this.#state[index] = READ;
+		});
+	}
+
+	/** The entry as it was sent, if it is read back. */
+	sent(index: number): ConntrackRecord {
+		return this.#sent.subarray(index * CONNTRACK_WORDS, (index + 1) * CONNTRACK_WORDS);
+	}
+
+	/** What the kernel has made of it, if that is known. */
+	made(index: number): ConntrackRecord | undefined {
+		return this.#state[index] === READ ? this.#made[index] : undefined;
+	}
+}
+
+const NOT_READ = 0;
+const AWAITED = 1;
+const READ = 2;

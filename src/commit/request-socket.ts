@@ -21,8 +21,11 @@ export class RequestSocket {
 	readonly writer: AttributeWriter;
 	readonly wire = new WireBuffer(DATAGRAMS * STRIDE);
 	readonly #lengths = new Int32Array(DATAGRAMS);
-	/** Sequence number of the batch's first request: late answers to an earlier batch are told apart by it. */
-	#base = 0;
+	/**
+	 * Sequence number of the batch's first request: late answers to an earlier batch are told apart by it. No request has
+	 * number 0, which is that of events.
+	 */
+	#base = SEQUENCES;
 
 	/** @param batchBytes room for one batch of requests */
 	constructor(native: Native, batchBytes: number) {
@@ -37,18 +40,20 @@ export class RequestSocket {
 
 	/**
 	 * Sends the batch that the writer holds and empties it. Calls `failed` for each request that was refused, with
-	 * its index in the batch and errno, and `answered` for every other message that came back, with the index of its
-	 * request.
+	 * its index in the batch and errno, `answered` for every other message that came back, with the index of its
+	 * request, and `echoed` for the events of requests with NLM_F_ECHO, which do not say whose they are: they come in
+	 * the order of the requests.
 	 *
 	 * @throws NetlinkError when the batch could not be sent at all
 	 */
 	exchange(
 		failed: (index: number, errno: number) => void,
 		answered: (start: number, end: number, index: number) => void = () => {},
+		echoed: (start: number, end: number) => void = () => {},
 	): void {
 		if (this.writer.at === 0) return;
 		const base = this.#base;
-		this.#base = (base + SEQUENCES) >>> 0;
+		this.#base = (base + SEQUENCES) >>> 0 || SEQUENCES;
 		const sent = this.socket.send(this.writer);
 		this.writer.at = 0;
 		if (sent < 0) throw new NetlinkError("send requests", -sent);
@@ -59,7 +64,9 @@ export class RequestSocket {
 			if (count < 0) throw new NetlinkError("read answers", -count);
 			for (let i = 0; i < count; i++) {
 				eachMessage(this.wire, i * STRIDE, i * STRIDE + this.#lengths[i]!, (start, end) => {
-					const index = (messageSequence(this.wire, start) - base) >>> 0;
+					const sequence = messageSequence(this.wire, start);
+					const index = (sequence - base) >>> 0;
+					if (sequence === 0) echoed(start, end);
 					if (index >= SEQUENCES) return;
 					if (messageType(this.wire, start) !== NLMSG_ERROR) answered(start, end, index);
 					else if (messageError(this.wire, start) !== 0) failed(index, -messageError(this.wire, start));
