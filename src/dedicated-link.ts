@@ -1,9 +1,11 @@
 // The dedicated links of the configuration, opened, each with its guard, as one channel.
+import type { Channel } from "./channel/channel.ts";
 import { DatagramChannel } from "./channel/datagram-channel.ts";
 import { RedundantChannel } from "./channel/redundant-channel.ts";
 import { SourceGuard } from "./channel/source-guard.ts";
+import { TcpChannel } from "./channel/tcp-channel.ts";
 import type { Config, LinkConfig } from "./config/config.ts";
-import { formatBytes } from "./conntrack/address.ts";
+import { formatBytes, parseAddress } from "./conntrack/address.ts";
 import { linkOf, speakersOf } from "./setup.ts";
 import type { Clock } from "./system/clock.ts";
 import type { DaemonLog } from "./system/log.ts";
@@ -30,28 +32,18 @@ export interface DedicatedLink {
 
 /** @throws Error with a line for the operator when a link cannot be opened; the others are closed then */
 export function openLinks(options: LinkOptions): DedicatedLink {
-	const { config, native, clock, log } = options;
+	const { config, clock, log } = options;
 	const links = config.sync!.links.toSorted((a, b) => Number(b.isDefault) - Number(a.isDefault));
-	const opened: { link: DatagramChannel; guard: SourceGuard }[] = [];
+	const opened: Opened[] = [];
 	try {
-		for (const one of links) {
-			const link = linkOf(one);
-			const guard = new SourceGuard({
-				family: one.family,
-				speakers: speakersOf(config, one, link.device),
-				format: formatBytes,
-				clock,
-				notice: (text) => log.notice(text),
-				warning: (text) => log.warning(text),
-			});
-			opened.push({ link: new DatagramChannel(native, link, guard), guard });
-		}
+		for (const link of links)
+			opened.push(link.type === "tcp" ? openTcp(link, options) : openDatagram(link, options));
 	} catch (error) {
-		for (const { link } of opened) link.close();
+		for (const { channel } of opened) channel.close();
 		throw error;
 	}
 	const channel = new RedundantChannel({
-		links: opened.map(({ link }) => link),
+		links: opened.map((one) => one.channel),
 		clock,
 		notice: (text) => log.notice(text),
 		warning: (text) => log.warning(text),
@@ -61,13 +53,54 @@ export function openLinks(options: LinkOptions): DedicatedLink {
 	return {
 		channel,
 		config: links[0]!,
-		device: opened[0]!.link.device,
+		device: channel.device,
 		get speakers() {
-			const [only] = opened;
-			if (opened.length === 1) return only!.guard.describe(only!.link.counters.foreign);
-			return opened
-				.map(({ link, guard }) => `${link.device}: ${guard.describe(link.counters.foreign)}`)
-				.join("\n");
+			if (opened.length === 1) return opened[0]!.speakers();
+			return opened.map((one) => `${one.channel.device}: ${one.speakers()}`).join("\n");
 		},
 	};
+}
+
+interface Opened {
+	channel: Channel;
+	speakers: () => string;
+}
+
+function openDatagram(config: LinkConfig, { config: whole, native, clock, log }: LinkOptions): Opened {
+	const link = linkOf(config);
+	const guard = new SourceGuard({
+		family: config.family,
+		speakers: speakersOf(whole, config, link.device),
+		format: formatBytes,
+		clock,
+		notice: (text) => log.notice(text),
+		warning: (text) => log.warning(text),
+	});
+	const channel = new DatagramChannel(native, link, guard);
+	return { channel, speakers: () => guard.describe(channel.counters.foreign) };
+}
+
+function openTcp(config: LinkConfig, { native, clock, log }: LinkOptions): Opened {
+	const { type: _, destinations = [], ...link } = linkOf(config);
+	const peers = destinations.map((bytes) => ({ bytes, text: formatBytes(bytes) }));
+	const channel = new TcpChannel({
+		native,
+		clock,
+		link: { ...link, destinations: peers },
+		admits: (address) => peers.some(({ text }) => text === canonical(address)),
+		notice: (text) => log.notice(text),
+	});
+	return {
+		channel,
+		speakers: () => {
+			const { foreign } = channel.counters;
+			return `only the destinations may connect${foreign === 0 ? "" : `, ${foreign} others refused`}`;
+		},
+	};
+}
+
+/** An address as the system writes it, as this program does. */
+function canonical(address: string): string {
+	const bytes = parseAddress(address);
+	return bytes ? formatBytes(bytes) : address;
 }

@@ -27,6 +27,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	policy: { values: ["conntrack"], node: [] },
 	cache: { values: ["conntrack"], node: [] },
 	channel: { values: ["system"], node: [] },
+	"channel/tcp-channel": { values: ["system"], node: ["node:net"] },
 	sync: { values: ["conntrack", "cache", "policy"], types: ["system/clock"], node: [] },
 	commit: { values: ["conntrack", "cache", "filter", "netlink", "policy", "system"], node: [] },
 	"commit/worker": {

@@ -42,6 +42,19 @@ test("a multicast link without Peers hears everybody with a key, and without one
 	assert.deepEqual(other.who === "first" && other.networks(), []);
 });
 
+test("the replication over TCP is TCP", () => {
+	const own = ownTraffic(
+		parse(UDP.replace("UDP", "TCP").replace(/IPv4_Destination_Address 10.0.0.3/, "")).sync!.links,
+	);
+	assert.deepEqual(
+		own.map(({ protocol, port }) => [protocol, port]),
+		[
+			[6, 3780],
+			[6, 3780],
+		],
+	);
+});
+
 test("what goes to any node of a link is the replication itself", () => {
 	assert.deepEqual(
 		ownTraffic(parse(UDP).sync!.links).map(({ address, port }) => `${address.join(".")}:${port}`),

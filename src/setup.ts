@@ -5,6 +5,7 @@ import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Network, Speakers } from "./channel/source-guard.ts";
 import type { Config, ExpectationPolicyConfig, FilterConfig, LinkConfig } from "./config/config.ts";
 import { formatBytes, parseAddress } from "./conntrack/address.ts";
+import { IPPROTO_TCP, IPPROTO_UDP } from "./conntrack/protocol.ts";
 import type { OwnTraffic } from "./filter/filter.ts";
 import { kernelFilter } from "./filter/kernel-filter.ts";
 import { crc32c } from "./sync/wire/crc32c.ts";
@@ -26,9 +27,6 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 		fatal.push(
 			`${config.file}: the Stats mode is not available in this version: name a configuration with Sync by -C, or in /etc/ctsync/ctsync.conf`,
 		);
-	if (sync?.links.some((link) => link.type === "tcp")) {
-		fatal.push(`${config.file}: the TCP transport is not available in this version: use UDP or Multicast`);
-	}
 	if (sync && sync.mode !== "FTFW") {
 		warnings.push(
 			`Mode ${sync.mode} is not available in this version: replicating reliably, as Mode FTFW does`,
@@ -104,9 +102,10 @@ export function nodeIdOf(config: LinkConfig, device: string): number {
 
 /** The replication itself, which must never be replicated. */
 export function ownTraffic(links: readonly LinkConfig[]): OwnTraffic[] {
-	return links.flatMap(({ address, destinations = [], port }) =>
-		[address, ...destinations].map((each) => ({ address: bytesOf(each), port })),
-	);
+	return links.flatMap(({ type, address, destinations = [], port }) => {
+		const protocol = type === "tcp" ? IPPROTO_TCP : IPPROTO_UDP;
+		return [address, ...destinations].map((each) => ({ protocol, address: bytesOf(each), port }));
+	});
 }
 
 /**

@@ -35,8 +35,8 @@ export function newChannelCounters(): ChannelCounters {
 export type DatagramHandler = (bytes: Uint8Array, start: number, end: number) => boolean;
 
 export interface Channel {
-	/** "multicast" or "UDP", as the statistics name it. */
-	readonly type: "multicast" | "UDP";
+	/** As the statistics name it. */
+	readonly type: "multicast" | "UDP" | "TCP";
 	/** Name of the network interface. */
 	readonly device: string;
 	/** Bytes that one datagram may have without being fragmented. */
@@ -51,6 +51,8 @@ export interface Channel {
 	 * of the event loop. Bounded: one batch, which is sent at once when it is full.
 	 */
 	send(bytes: Uint8Array, end: number): void;
+	/** TCP only: whether a peer is connected to us, and we to the peers. */
+	readonly sides?: { server: boolean; client: boolean };
 	/** RUNNING, NO-CARRIER or DOWN. */
 	status(): string;
 	close(): void;

@@ -1,9 +1,10 @@
 // Multicast and UDP links on sockets of our own: forced buffers, bound to their device, batches in both directions.
 
 import * as N from "../system/native.ts";
-import { EAGAIN, IFF_RUNNING, IFF_UP } from "../system/native.ts";
+import { EAGAIN } from "../system/native.ts";
 import { socketAddress } from "../system/socket-address.ts";
 import { type Channel, type ChannelCounters, type DatagramHandler, newChannelCounters } from "./channel.ts";
+import { creditOf, DATAGRAM_MAX, deviceName, deviceStatus, openDevice } from "./device.ts";
 import type { SourceGuard } from "./source-guard.ts";
 
 export interface DatagramLink {
@@ -27,18 +28,8 @@ export interface DatagramLink {
 const BATCH = 64;
 /** Datagrams in one turn before others have theirs. */
 const TURN_MAX = 1024;
-/** Room for the longest record, the frame and the headers; IPv6 links have 1280 at least. */
-const MTU_MIN = 700;
-/** No datagram of the protocol is longer, whatever the MTU. */
-const DATAGRAM_MAX = 8192;
 /** Bytes of IP and UDP header. */
 const HEADERS = { 4: 28, 16: 48 } as const;
-/**
- * Bytes of buffer that a datagram costs the kernel beyond its own (struct sk_buff and the slack of its pages),
- * rounded up: what the receiver promises must be true for every driver.
- */
-const BUFFER_OVERHEAD = 3072;
-
 export class DatagramChannel implements Channel {
 	readonly type: "multicast" | "UDP";
 	readonly device: string;
@@ -74,14 +65,9 @@ export class DatagramChannel implements Channel {
 		this.#guard = guard;
 		this.type = link.type === "multicast" ? "multicast" : "UDP";
 		this.device = link.device;
-		const [index, mtu] = interfaceInfo(native, link.device);
 		const length = link.address.length as 4 | 16;
-		if (mtu < MTU_MIN) {
-			throw new Error(
-				`cannot use ${link.device} as the dedicated link: its MTU is ${mtu}, ${MTU_MIN} is the least`,
-			);
-		}
-		this.datagramMax = Math.min(mtu - HEADERS[length], DATAGRAM_MAX);
+		const { index, datagramMax } = openDevice(native, link.device, HEADERS[length]);
+		this.datagramMax = datagramMax;
 		this.#received = new Uint8Array(BATCH * DATAGRAM_MAX);
 		this.#batch = new Uint8Array(BATCH * DATAGRAM_MAX);
 		const destinations = link.destinations ?? [link.address];
@@ -94,8 +80,7 @@ export class DatagramChannel implements Channel {
 			throw N.explain(`cannot open the ${this.type} link on ${link.device}, port ${link.port}`, error);
 		}
 		const buffer = native.getOption(this.#fd, N.SOL_SOCKET, N.SO_RCVBUF);
-		// half of it stays free for what is on its way while the sender learns that there is no room
-		this.credit = Math.max(8, Math.min(1000, Math.floor(buffer / 2 / (this.datagramMax + BUFFER_OVERHEAD))));
+		this.credit = creditOf(buffer, datagramMax);
 	}
 
 	start(handler: DatagramHandler, batchEnd: () => void): void {
@@ -114,13 +99,7 @@ export class DatagramChannel implements Channel {
 	}
 
 	status(): string {
-		try {
-			const [, , flags] = this.#native.interfaceInfo(this.device);
-			if ((flags & IFF_UP) === 0) return "DOWN";
-			return (flags & IFF_RUNNING) === 0 ? "NO-CARRIER" : "RUNNING";
-		} catch {
-			return "DOWN";
-		}
+		return deviceStatus(this.#native, this.device);
 	}
 
 	close(): void {
@@ -138,7 +117,7 @@ export class DatagramChannel implements Channel {
 		set(N.SOL_SOCKET, N.SO_RCVBUFFORCE, receiveBuffer);
 		set(N.SOL_SOCKET, N.SO_SNDBUFFORCE, sendBuffer);
 		// nothing that arrives on another interface is for us
-		set(N.SOL_SOCKET, N.SO_BINDTODEVICE, new TextEncoder().encode(`${device}\0`));
+		set(N.SOL_SOCKET, N.SO_BINDTODEVICE, deviceName(device));
 		// link messages go before whatever else leaves by this device (TC_PRIO_CONTROL)
 		set(N.SOL_SOCKET, N.SO_PRIORITY, 7);
 		if (!checksum && length === 4) set(N.SOL_SOCKET, N.SO_NO_CHECK, 1);
@@ -215,13 +194,5 @@ export class DatagramChannel implements Channel {
 			counters.sentPackets += sent;
 			counters.sendErrors += count - sent;
 		}
-	}
-}
-
-function interfaceInfo(native: N.Native, device: string): [index: number, mtu: number, flags: number] {
-	try {
-		return native.interfaceInfo(device);
-	} catch (error) {
-		throw N.explain(`cannot open the dedicated link: interface ${device}`, error);
 	}
 }

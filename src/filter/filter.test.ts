@@ -42,9 +42,10 @@ const sameBits = (a: Uint8Array, b: Uint8Array, length: number): boolean =>
 
 /** As the manual page says. Slow and obvious. */
 function shouldPass(policy: FilterPolicy, own: readonly OwnTraffic[], flow: Flow): boolean {
-	const isOwn =
-		flow.protocol === 17 &&
-		own.some(({ address, port }) => port === flow.dport && sameBits(address, flow.origDst, 128));
+	const isOwn = own.some(
+		({ protocol, address, port }) =>
+			protocol === flow.protocol && port === flow.dport && sameBits(address, flow.origDst, 128),
+	);
 	const { protocol, address, state } = policy;
 	const isListed = (bytes: Uint8Array) =>
 		address!.rules.some((rule) => sameBits(rule.address, bytes, rule.prefixLength));
@@ -98,7 +99,7 @@ const policies: fc.Arbitrary<FilterPolicy> = fc.record(
 	{ requiredKeys: [] },
 );
 const owns: fc.Arbitrary<OwnTraffic[]> = fc.array(
-	fc.record({ address: families.chain(addressOf), port: ports }),
+	fc.record({ protocol: fc.constantFrom(6, 17), address: families.chain(addressOf), port: ports }),
 	{ maxLength: 3 },
 );
 
@@ -124,7 +125,7 @@ const tcp: Flow = {
 };
 
 test("without clauses everything passes but our own traffic, which no clause lets through", () => {
-	const own = [{ address: ip(225, 0, 0, 50), port: 3780 }];
+	const own = [{ protocol: 17, address: ip(225, 0, 0, 50), port: 3780 }];
 	const sync: Flow = { ...tcp, protocol: 17, origDst: ip(225, 0, 0, 50), dport: 3780 };
 	const everything: FilterPolicy = {
 		protocol: { accept: true, protocols: [17] },
@@ -140,8 +141,8 @@ test("without clauses everything passes but our own traffic, which no clause let
 
 test("two links are two pairs of address and port, not four", () => {
 	const own = [
-		{ address: ip(10, 0, 0, 1), port: 3780 },
-		{ address: ip(10, 0, 1, 1), port: 3781 },
+		{ protocol: 17, address: ip(10, 0, 0, 1), port: 3780 },
+		{ protocol: 17, address: ip(10, 0, 1, 1), port: 3781 },
 	];
 	const passes = (origDst: Uint8Array, dport: number) =>
 		new Filter({}, own).passes(recordOf({ ...tcp, protocol: 17, origDst, dport }));

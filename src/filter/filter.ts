@@ -2,7 +2,7 @@
 //
 // Address looks at the original source and at the reply source, which is the real destination. State looks at TCP
 // only; other protocols pass it. (conntrackd.conf(5), clause Filter.)
-import { IPPROTO_TCP, IPPROTO_UDP } from "../conntrack/protocol.ts";
+import { IPPROTO_TCP } from "../conntrack/protocol.ts";
 import { tcpState } from "../conntrack/protoinfo.ts";
 import {
 	type ConntrackRecord,
@@ -24,8 +24,10 @@ export interface FilterPolicy {
 	state?: { accept: boolean; tcpStates: readonly number[] };
 }
 
-/** A dedicated link: UDP to this address and port is the replication itself. */
+/** A dedicated link: what goes to this address and port is the replication itself. */
 export interface OwnTraffic {
+	/** IPPROTO_UDP or IPPROTO_TCP. */
+	protocol: number;
 	address: Uint8Array;
 	port: number;
 }
@@ -37,8 +39,9 @@ export class Filter {
 	readonly #acceptAddresses: boolean;
 	readonly #states: Uint8Array | undefined;
 	readonly #acceptStates: boolean;
-	/** Addresses of our own links by their port. */
+	/** Addresses of our own links by protocol and port. */
 	readonly #own = new Map<number, PrefixSet>();
+	readonly #ownProtocols: Uint8Array;
 
 	constructor(policy: FilterPolicy, own: readonly OwnTraffic[]) {
 		this.#protocols = policy.protocol && setOf(policy.protocol.protocols);
@@ -47,9 +50,10 @@ export class Filter {
 		this.#acceptAddresses = policy.address?.accept ?? true;
 		this.#states = policy.state && setOf(policy.state.tcpStates);
 		this.#acceptStates = policy.state?.accept ?? true;
-		for (const port of new Set(own.map((link) => link.port))) {
-			const prefixes = own.filter((link) => link.port === port).map(({ address }) => hostPrefix(address));
-			this.#own.set(port, new PrefixSet(prefixes));
+		this.#ownProtocols = setOf(own.map(({ protocol }) => protocol));
+		for (const key of new Set(own.map(keyOf))) {
+			const prefixes = own.filter((link) => keyOf(link) === key).map(({ address }) => hostPrefix(address));
+			this.#own.set(key, new PrefixSet(prefixes));
 		}
 	}
 
@@ -57,8 +61,8 @@ export class Filter {
 	passes(record: ConntrackRecord): boolean {
 		const family = record[PROTOCOLS]! & 0xff;
 		const protocol = (record[PROTOCOLS]! >>> 8) & 0xff;
-		if (protocol === IPPROTO_UDP) {
-			const own = this.#own.get(destinationPort(record[ORIG_PORTS]!));
+		if (this.#ownProtocols[protocol] === 1) {
+			const own = this.#own.get(keyOf({ protocol, port: destinationPort(record[ORIG_PORTS]!) }));
 			if (own?.has(family, record, ORIG_DST)) return false;
 		}
 		if (this.#protocols && (this.#protocols[protocol] === 1) !== this.#acceptProtocols) return false;
@@ -74,6 +78,8 @@ export class Filter {
 		return true;
 	}
 }
+
+const keyOf = ({ protocol, port }: Pick<OwnTraffic, "protocol" | "port">): number => (protocol << 16) | port;
 
 function hostPrefix(address: Uint8Array): Prefix {
 	return { family: address.length === 16 ? 6 : 4, address, prefixLength: address.length * 8 };

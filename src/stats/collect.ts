@@ -54,6 +54,7 @@ export function linkStats(channel: Channel, isActive: boolean): LinkStats {
 		receivedBytes: counters.receivedBytes,
 		receivedPackets: counters.receivedPackets,
 		receivedErrors: counters.receiveErrors,
+		...(channel.sides && { tcp: channel.sides }),
 	};
 }
 

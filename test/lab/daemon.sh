@@ -11,7 +11,7 @@
 # Settings; a test changes them before daemon_start.
 lab_defaults() {
 	LAB_MODE=FTFW                   # FTFW, NOTRACK, ALARM
-	LAB_LINK=multicast              # multicast, udp, multicast6, udp6
+	LAB_LINK=multicast              # multicast, udp or tcp; with a 6 behind it over IPv6
 	LAB_EXPECT=On                   # On, Off, or { ftp }
 	LAB_FIREWALLS=(fw1 fw2)         # who is on the link; mesh.sh has three
 	LAB_PROTOCOLS='TCP UDP'         # what is replicated
@@ -46,16 +46,17 @@ link_sections() {
 
 # link_section NODE DEVICE NET
 link_section() {
-	local n=${1#fw} fw
+	local n=${1#fw} fw link
 	case $LAB_LINK in
 	multicast) printf '%s\n' "Multicast {" "IPv4_address 225.0.0.50" "IPv4_interface 10.10.$3.$n" "Group $sync_port" ;;
 	multicast6) printf '%s\n' "Multicast {" "IPv6_address ff15::50" "Group $sync_port" ;;
-	udp)
-		printf '%s\n' "UDP {" "IPv4_address 10.10.$3.$n" "Port $sync_port"
+	udp | tcp)
+		printf '%s\n' "${LAB_LINK^^} {" "IPv4_address 10.10.$3.$n" "Port $sync_port"
 		for fw in $(others_of "$1"); do echo "IPv4_Destination_Address 10.10.$3.${fw#fw}"; done
 		;;
-	udp6)
-		printf '%s\n' "UDP {" "IPv6_address fd10:$3::$n" "Port $sync_port"
+	udp6 | tcp6)
+		link=${LAB_LINK%6}
+		printf '%s\n' "${link^^} {" "IPv6_address fd10:$3::$n" "Port $sync_port"
 		for fw in $(others_of "$1"); do echo "IPv6_Destination_Address fd10:$3::${fw#fw}"; done
 		;;
 	*) die "unknown LAB_LINK $LAB_LINK" ;;

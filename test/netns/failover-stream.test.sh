@@ -52,6 +52,8 @@ stream "echo, IPv6, no NAT, UDP" udp none echo "$SERVER6"
 stream "echo, IPv4, SNAT, UDP over IPv6" udp6 snat echo "$SERVER4"
 stream "download, IPv6, SNAT, multicast over IPv6" multicast6 snat down "$SERVER6"
 stream "echo, IPv4, DNAT, UDP" udp dnat echo "$LAN_VIP4"
+stream "download, IPv4, SNAT, TCP" tcp snat down "$SERVER4"
+stream "echo, IPv6, no NAT, TCP over IPv6" tcp6 none echo "$SERVER6"
 
 case_begins "control: no commit"
 lab_defaults

@@ -1,0 +1,121 @@
+// Real sockets on the loopback interface of a network namespace of their own: 127.0.0.1 and .2 are two nodes.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import net from "node:net";
+import { afterEach, test } from "node:test";
+import { formatBytes, parseAddress } from "../conntrack/address.ts";
+import { systemClock } from "../system/clock.ts";
+import { loadNative } from "../system/native.ts";
+import { isInPrivateNetwork } from "../system/private-network.ts";
+import { TcpChannel } from "./tcp-channel.ts";
+
+const PORT = 3780;
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+	const end = systemClock.now() + 8000;
+	while (!condition()) {
+		if (systemClock.now() > end) throw new Error(`waited in vain: ${what}`);
+		await new Promise<void>((resolve) => void systemClock.after(5, resolve));
+	}
+}
+
+if (isInPrivateNetwork(import.meta.url)) {
+	const up = spawnSync("ip", ["link", "set", "lo", "up"], { encoding: "utf8" });
+	assert.equal(up.status, 0, up.stderr);
+	const native = loadNative();
+	const open: { close(): void }[] = [];
+	afterEach(() => {
+		for (const one of open.splice(0)) one.close();
+	});
+
+	function node(own: string, other: string) {
+		const destination = { bytes: parseAddress(other)!, text: other };
+		const channel = new TcpChannel({
+			native,
+			clock: systemClock,
+			link: {
+				address: parseAddress(own)!,
+				destinations: [destination],
+				port: PORT,
+				device: "lo",
+				sendBuffer: 1 << 18,
+				receiveBuffer: 1 << 18,
+			},
+			admits: (address) => formatBytes(parseAddress(address)!) === other,
+			notice: (text) => assert.fail(text),
+		});
+		open.push(channel);
+		const heard: string[] = [];
+		channel.start(
+			(bytes, start, end) => {
+				heard.push(Buffer.from(bytes.subarray(start, end)).toString());
+				return true;
+			},
+			() => {},
+		);
+		return { channel, heard, send: (text: string) => channel.send(Buffer.from(text), text.length) };
+	}
+
+	test("two nodes find each other in any order, and datagrams arrive whole and in order both ways", async () => {
+		const one = node("127.0.0.1", "127.0.0.2");
+		await new Promise<void>((resolve) => void systemClock.after(100, resolve));
+		const two = node("127.0.0.2", "127.0.0.1");
+		const isUp = (sides: { server: boolean; client: boolean }) => sides.server && sides.client;
+		await until("both are connected", () => isUp(one.channel.sides) && isUp(two.channel.sides));
+		const texts = Array.from({ length: 300 }, (_, i) => `${i} `.repeat(1 + (i % 100)));
+		for (const text of texts) one.send(text);
+		two.send("back");
+		await until("all arrive", () => two.heard.length === texts.length && one.heard.length === 1);
+		assert.deepEqual(two.heard, texts);
+		assert.equal(one.channel.counters.sentPackets, texts.length);
+		assert.equal(two.channel.counters.receivedBytes, texts.join("").length);
+	});
+
+	test("nothing waits for a peer that is not there, and a peer that comes back is found again", async () => {
+		const one = node("127.0.0.1", "127.0.0.2");
+		one.send("lost");
+		await new Promise<void>((resolve) => void systemClock.after(20, resolve));
+		assert.equal(one.channel.counters.sendErrors >= 1, true);
+		const two = node("127.0.0.2", "127.0.0.1");
+		await until("connected", () => one.channel.sides.client);
+		two.channel.close();
+		await until("the end is seen", () => !one.channel.sides.client);
+		const again = node("127.0.0.2", "127.0.0.1");
+		await until("connected again", () => one.channel.sides.client);
+		one.send("found");
+		await until("it arrives", () => again.heard.includes("found"));
+		assert.deepEqual(again.heard, ["found"]);
+	});
+
+	test("whoever is no peer may not connect, and a peer that sends nonsense is cut off", async () => {
+		const one = node("127.0.0.1", "127.0.0.2");
+		const connect = (from: string): net.Socket => {
+			const socket = net.connect({ host: "127.0.0.1", port: PORT, localAddress: from });
+			socket.on("error", () => {});
+			open.push({ close: () => socket.destroy() });
+			return socket;
+		};
+		await until("a stranger is refused", () => {
+			if (one.channel.counters.foreign === 0) connect("127.0.0.3");
+			return one.channel.counters.foreign > 0;
+		});
+		const peer = connect("127.0.0.2");
+		peer.write(Uint8Array.of(0, 2, 104, 105, 0xff, 0xff, 1));
+		let isCut = false;
+		peer.on("close", () => {
+			isCut = true;
+		});
+		await until("it is cut off", () => isCut);
+		assert.deepEqual(one.heard, ["hi"]);
+		assert.equal(one.channel.counters.truncated, 1);
+	});
+
+	test("an address that is in use or not ours is an error that says so", () => {
+		node("127.0.0.1", "127.0.0.2");
+		assert.throws(
+			() => node("127.0.0.1", "127.0.0.2"),
+			/cannot open the TCP link on lo, port 3780.*already in use/,
+		);
+		assert.throws(() => node("192.0.2.1", "127.0.0.2"), /cannot open the TCP link.*Cannot assign/);
+	});
+}
