@@ -45,7 +45,9 @@ class FakeSocket {
 			unshareNetwork: ignore,
 			closeSocket: ignore,
 			receive: (_fd, buffer, stride, lengths) => this.#receive(buffer, stride, lengths),
+			receiveLater: async () => -EAGAIN,
 			send: () => 0,
+			sendLater: async () => 0,
 			sendMany: () => 0,
 			poll: (_fd, callback) => {
 				this.ready = callback;

@@ -1,4 +1,6 @@
-// The kernel's tables, read whole: in slices, so that a million entries do not stop anything else.
+// The kernel's tables, read whole. The kernel writes a dump within the calls that read it, which takes longer than
+// everything that is done with it here: so another thread calls, and fills one buffer while the other one is decoded. Between
+// two buffers everything else has its turn.
 import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
@@ -15,12 +17,10 @@ import { NetlinkError } from "./error.ts";
 import { attributesOf, eachMessage, messageError, messageSequence, messageType } from "./message.ts";
 import { NetlinkSocket } from "./socket.ts";
 
-/** The kernel fills datagrams of up to 32 KiB for a reader that offers 64. */
-const STRIDE = 65_536;
-/** Datagrams per call: about 600 entries, half a millisecond. */
-const BATCH = 4;
-/** The longest that a slice holds up the event loop, milliseconds. */
-const SLICE_MS = 2;
+/** The kernel fills datagrams of up to 32 KiB for a reader that offers as much (netlink_recvmsg). */
+const STRIDE = 32_768;
+/** Datagrams per buffer: about 1100 entries, a millisecond. */
+const BATCH = 8;
 /** A dump that brings nothing for this long has failed, milliseconds. */
 const SILENCE_MAX_MS = 10_000;
 
@@ -40,14 +40,17 @@ export class KernelDump {
 	readonly #clock: Clock;
 	readonly #socket: NetlinkSocket;
 	readonly #writer = new AttributeWriter(256);
-	readonly #wire = new WireBuffer(BATCH * STRIDE);
-	readonly #lengths = new Int32Array(BATCH);
+	/** What is decoded, and what is filled. */
+	readonly #buffers = [new DumpBuffer(), new DumpBuffer()] as const;
 	readonly #names: NameTable;
 	readonly #labels: LabelMask;
 	#sequence = 0;
 	/** The kernel does one dump at a time per socket. */
 	#last: Promise<unknown> = Promise.resolve();
 	#wake: () => void = () => {};
+	/** The last call on the other thread: the socket stays open for it, and its buffer is nobody else's. */
+	#call: Promise<number> = Promise.resolve(0);
+	#isClosed = false;
 
 	constructor(native: Native, clock: Clock, names: NameTable, options: DumpOptions = {}) {
 		this.counters = options.counters ?? { malformed: 0 };
@@ -83,7 +86,9 @@ export class KernelDump {
 	}
 
 	close(): void {
-		this.#socket.close();
+		this.#isClosed = true;
+		this.#wake();
+		void this.#call.then(() => this.#socket.close());
 	}
 
 	#queue(dump: () => Promise<void>): Promise<void> {
@@ -99,15 +104,13 @@ export class KernelDump {
 		record: Int32Array,
 		visit: (record: Int32Array) => void,
 	): Promise<void> {
+		this.#mustBeOpen(what);
 		const sequence = ++this.#sequence;
 		this.#writer.at = 0;
 		request(sequence);
-		const sent = this.#socket.send(this.#writer);
-		if (sent < 0) throw new NetlinkError(what, -sent);
 		let isDone = false;
 		let errno = 0;
-		const message = (start: number, end: number): void => {
-			const wire = this.#wire;
+		const message = (wire: WireBuffer, start: number, end: number): void => {
 			if (messageSequence(wire, start) !== sequence) return;
 			const type = messageType(wire, start);
 			if (type === C.NLMSG_DONE || type === C.NLMSG_ERROR) {
@@ -116,25 +119,44 @@ export class KernelDump {
 			} else if (decoder.decode(wire, attributesOf(start), end, record)) visit(record);
 			else this.counters.malformed++;
 		};
-		let sliceEnd = this.#clock.now() + SLICE_MS;
-		while (!isDone) {
-			const count = this.#socket.receive(this.#wire, STRIDE, this.#lengths);
-			if (count === -EAGAIN) {
-				await this.#readable(what);
-				sliceEnd = this.#clock.now() + SLICE_MS;
-				continue;
+		try {
+			this.#call = this.#socket.sendLater(this.#writer);
+			await this.#result(what);
+			let [full, empty] = this.#buffers;
+			this.#fill(full);
+			while (!isDone) {
+				const count = await this.#result(what);
+				if (count === -EAGAIN) {
+					await this.#readable(what);
+					this.#mustBeOpen(what);
+					this.#fill(full);
+					continue;
+				}
+				this.#fill(empty);
+				if (!full.eachMessage(count, message)) this.counters.malformed++;
+				[full, empty] = [empty, full];
 			}
-			if (count < 0) throw new NetlinkError(what, -count);
-			for (let i = 0; i < count; i++) {
-				const start = i * STRIDE;
-				if (!eachMessage(this.#wire, start, start + this.#lengths[i]!, message)) this.counters.malformed++;
-			}
-			if (this.#clock.now() >= sliceEnd && !isDone) {
-				await this.#clock.pause();
-				sliceEnd = this.#clock.now() + SLICE_MS;
-			}
+		} finally {
+			// at the end of the dump it finds nothing
+			await this.#call;
 		}
 		if (errno !== 0) throw new NetlinkError(what, errno);
+	}
+
+	#fill({ wire, lengths }: DumpBuffer): void {
+		this.#call = this.#socket.receiveLater(wire, STRIDE, lengths);
+	}
+
+	/** What the call on the other thread has returned, or -EAGAIN. @throws NetlinkError */
+	async #result(what: string): Promise<number> {
+		const result = await this.#call;
+		this.#mustBeOpen(what);
+		if (result < 0 && result !== -EAGAIN) throw new NetlinkError(what, -result);
+		return result;
+	}
+
+	#mustBeOpen(what: string): void {
+		if (this.#isClosed) throw new NetlinkError(what, EBADF);
 	}
 
 	/** Resolves when there is something to receive. */
@@ -154,4 +176,23 @@ export class KernelDump {
 	}
 }
 
+/** Datagrams of a dump. */
+class DumpBuffer {
+	readonly wire = new WireBuffer(BATCH * STRIDE);
+	readonly lengths = new Int32Array(BATCH);
+
+	/** Calls back for each message of the first datagrams; false when one cannot be read to its end. */
+	eachMessage(count: number, visit: (wire: WireBuffer, start: number, end: number) => void): boolean {
+		let isWhole = true;
+		for (let i = 0; i < count; i++) {
+			const start = i * STRIDE;
+			// of one that did not fit, the last message is cut
+			const end = start + Math.min(this.lengths[i]!, STRIDE);
+			if (!eachMessage(this.wire, start, end, (from, to) => visit(this.wire, from, to))) isWhole = false;
+		}
+		return isWhole;
+	}
+}
+
+const EBADF = 9;
 const ETIMEDOUT = 110;

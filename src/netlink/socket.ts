@@ -93,6 +93,15 @@ export class NetlinkSocket {
 		return this.#native.send(this.fd, writer.wire.bytes, 0, writer.at);
 	}
 
+	/** The same two calls on another thread (Native.receiveLater): a dump is written by the kernel within them. */
+	receiveLater(wire: WireBuffer, stride: number, lengths: Int32Array): Promise<number> {
+		return this.#native.receiveLater(this.fd, wire.bytes, stride, lengths);
+	}
+
+	sendLater(writer: AttributeWriter): Promise<number> {
+		return this.#native.sendLater(this.fd, writer.wire.bytes, 0, writer.at);
+	}
+
 	/** Calls back whenever there is something to receive; once per socket. */
 	onReadable(callback: () => void): void {
 		this.#poller = this.#native.poll(this.fd, callback);

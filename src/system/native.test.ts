@@ -91,7 +91,9 @@ function declareTests(): void {
 		unshareNetwork: [],
 		closeSocket: [-1],
 		receive: [-1, bytes, 16, lengths, null],
+		receiveLater: [-1, bytes, 16, lengths],
 		send: [-1, bytes, 0, 1],
+		sendLater: [-1, bytes, 0, 1],
 		sendMany: [-1, bytes, Int32Array.of(0, 1), 1, bytes],
 		poll: [-1, () => {}],
 		pollPause: [dead],
@@ -138,6 +140,9 @@ function declareTests(): void {
 		for (const call of [
 			() => native.receive(-1, bytes, 0, lengths, null),
 			() => native.receive(-1, bytes, -16, lengths, null),
+			() => native.receiveLater(-1, bytes, 0, lengths),
+			() => native.sendLater(-1, bytes, 0, 65),
+			() => native.sendLater(-1, bytes, -1, 1),
 			() => native.send(-1, bytes, -1, 1),
 			() => native.send(-1, bytes, 0, -1),
 			() => native.send(-1, bytes, 0, 65),
@@ -236,6 +241,23 @@ function declareTests(): void {
 			assert.deepEqual(names.subarray(i * NAME_SIZE, i * NAME_SIZE + 8), from.address.subarray(0, 8));
 		}
 		assert.equal(native.receive(to.fd, into, 16, lengths, names), -EAGAIN);
+	});
+
+	test("the calls of another thread do the same, and answer with a promise", async () => {
+		const [from, to] = [await openUdp(), await openUdp()];
+		native.sendMany(from.fd, Uint8Array.of(1, 2, 3), Int32Array.of(0, 2, 1, 2), 2, to.address);
+		const into = new Uint8Array(2 * 8);
+		const told = new Int32Array(2);
+		assert.equal(await native.receiveLater(to.fd, into, 8, told), 2);
+		assert.deepEqual([...into], [1, 2, 0, 0, 0, 0, 0, 0, 2, 3, 0, 0, 0, 0, 0, 0]);
+		assert.deepEqual([...told], [2, 2]);
+		assert.equal(await native.receiveLater(to.fd, into, 8, told), -EAGAIN);
+		assert.equal(await native.receiveLater(-1, into, 8, told), -EBADF);
+		assert.equal(await native.sendLater(-1, into, 0, 8), -EBADF);
+		// a request without a body: the kernel answers within the call
+		const fd = native.openSocket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+		fds.push(fd);
+		assert.equal(await native.sendLater(fd, new Uint8Array(32), 8, 16), 16);
 	});
 
 	test("a datagram that does not fit is cut at the stride, and its length tells", async () => {

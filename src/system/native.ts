@@ -43,6 +43,12 @@ export interface Native {
 	): number;
 	/** Bytes sent, or -errno. */
 	send(fd: number, buffer: Uint8Array, offset: number, length: number): number;
+	/**
+	 * `receive` and `send` on a thread of libuv's pool, for calls in which the kernel works long. Until the promise is
+	 * resolved the arrays belong to that thread, and the descriptor must not be closed.
+	 */
+	receiveLater(fd: number, buffer: Uint8Array, stride: number, lengths: Int32Array): Promise<number>;
+	sendLater(fd: number, buffer: Uint8Array, offset: number, length: number): Promise<number>;
 	/** `spans` holds pairs (offset, length). Datagrams sent (fewer when the send buffer is full), or -errno. */
 	sendMany(fd: number, buffer: Uint8Array, spans: Int32Array, count: number, destination: Uint8Array): number;
 	/** Calls back whenever the descriptor is readable or has an error pending. */

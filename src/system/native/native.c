@@ -240,6 +240,39 @@ static napi_value close_socket(napi_env env, napi_callback_info info) {
 
 /* --- moving bytes ---------------------------------------------------------------------------------------------- */
 
+/* recvmmsg() of up to count datagrams (256 at most) into slots of stride bytes; their number, or -errno. Never blocks. */
+static int read_datagrams(int fd, uint8_t *buffer, int stride, int32_t *lengths, size_t count, uint8_t *names) {
+	struct mmsghdr messages[BATCH_MAX];
+	struct iovec vectors[BATCH_MAX];
+	if (count > BATCH_MAX)
+		count = BATCH_MAX;
+	for (size_t i = 0; i < count; i++) {
+		vectors[i] = (struct iovec){.iov_base = buffer + i * stride, .iov_len = stride};
+		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
+		if (names) {
+			messages[i].msg_hdr.msg_name = names + i * NAME_SIZE;
+			messages[i].msg_hdr.msg_namelen = NAME_SIZE;
+		}
+	}
+	int n;
+	do
+		n = recvmmsg(fd, messages, count, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	for (int i = 0; i < n; i++)
+		lengths[i] = messages[i].msg_len;
+	return n;
+}
+
+static ssize_t send_once(int fd, const uint8_t *bytes, size_t length) {
+	ssize_t n;
+	do
+		n = send(fd, bytes, length, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 /*
  * receive(fd, buffer, stride, lengths, names | null) -> number of datagrams, or -errno
  *
@@ -264,28 +297,7 @@ static napi_value receive(napi_env env, napi_callback_info info) {
 		count = size / (size_t)stride;
 	if (names && count > names_size / NAME_SIZE)
 		count = names_size / NAME_SIZE;
-	if (count > BATCH_MAX)
-		count = BATCH_MAX;
-
-	struct mmsghdr messages[BATCH_MAX];
-	struct iovec vectors[BATCH_MAX];
-	for (size_t i = 0; i < count; i++) {
-		vectors[i] = (struct iovec){.iov_base = buffer + i * stride, .iov_len = stride};
-		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
-		if (names) {
-			messages[i].msg_hdr.msg_name = names + i * NAME_SIZE;
-			messages[i].msg_hdr.msg_namelen = NAME_SIZE;
-		}
-	}
-	int n;
-	do
-		n = recvmmsg(fd, messages, count, MSG_DONTWAIT | MSG_TRUNC, NULL);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return integer(env, -errno);
-	for (int i = 0; i < n; i++)
-		lengths[i] = messages[i].msg_len;
-	return integer(env, n);
+	return integer(env, read_datagrams(fd, buffer, stride, lengths, count, names));
 }
 
 /* send(fd, buffer, offset, length) -> bytes sent, or -errno. For netlink: many requests in one call. */
@@ -298,11 +310,7 @@ static napi_value send_bytes(napi_env env, napi_callback_info info) {
 	    !get_int(env, argv[2], &offset) || !get_int(env, argv[3], &length) || offset < 0 || length < 0 ||
 	    (size_t)offset + (size_t)length > size)
 		return bad_argument(env);
-	ssize_t n;
-	do
-		n = send(fd, buffer + offset, length, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return integer(env, n < 0 ? -errno : n);
+	return integer(env, send_once(fd, buffer + offset, length));
 }
 
 /*
@@ -347,6 +355,86 @@ static napi_value send_many(napi_env env, napi_callback_info info) {
 			break;
 	}
 	return integer(env, sent);
+}
+
+/*
+ * The same on a thread of libuv's pool, for calls in which the kernel works long (it writes a dump within them). The
+ * arrays stay where they are until then, because they are referred to; they are nobody else's meanwhile, and the
+ * descriptor stays open.
+ */
+typedef struct {
+	napi_async_work work;
+	napi_deferred deferred;
+	napi_ref buffer_reference, lengths_reference;
+	int fd, stride;
+	uint8_t *bytes;
+	int32_t *lengths; /* NULL: send */
+	size_t count;	  /* datagrams to receive, or bytes to send */
+	int64_t result;
+} later;
+
+static void later_run(napi_env env, void *data) {
+	later *l = data;
+	(void)env;
+	l->result = l->lengths ? read_datagrams(l->fd, l->bytes, l->stride, l->lengths, l->count, NULL)
+			       : send_once(l->fd, l->bytes, l->count);
+}
+
+static void later_done(napi_env env, napi_status status, void *data) {
+	later *l = data;
+	if (status == napi_ok)
+		napi_resolve_deferred(env, l->deferred, integer(env, l->result));
+	napi_delete_reference(env, l->buffer_reference);
+	if (l->lengths_reference)
+		napi_delete_reference(env, l->lengths_reference);
+	napi_delete_async_work(env, l->work);
+	free(l);
+}
+
+/* Queues what `call` describes; a promise of what the call would have returned. */
+static napi_value later_start(napi_env env, later call, napi_value buffer, napi_value lengths) {
+	napi_value name, promise;
+	later *l = malloc(sizeof *l);
+	if (!l)
+		return system_error(env, "malloc", ENOMEM);
+	*l = call;
+	napi_create_reference(env, buffer, 1, &l->buffer_reference);
+	if (lengths)
+		napi_create_reference(env, lengths, 1, &l->lengths_reference);
+	napi_create_promise(env, &l->deferred, &promise);
+	napi_create_string_utf8(env, "ctsync:later", NAPI_AUTO_LENGTH, &name);
+	napi_create_async_work(env, NULL, name, later_run, later_done, l, &l->work);
+	napi_queue_async_work(env, l->work);
+	return promise;
+}
+
+/* receiveLater(fd, buffer, stride, lengths) -> promise of the number of datagrams, or -errno */
+static napi_value receive_later(napi_env env, napi_callback_info info) {
+	int32_t fd, stride, *lengths;
+	uint8_t *buffer;
+	size_t size, lengths_size;
+	ARGS(4);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], (void **)&buffer, &size) ||
+	    !get_int(env, argv[2], &stride) || !get_bytes(env, argv[3], (void **)&lengths, &lengths_size) || stride <= 0)
+		return bad_argument(env);
+	size_t count = lengths_size / sizeof *lengths;
+	if (count > size / (size_t)stride)
+		count = size / (size_t)stride;
+	later call = {.fd = fd, .bytes = buffer, .stride = stride, .lengths = lengths, .count = count};
+	return later_start(env, call, argv[1], argv[3]);
+}
+
+/* sendLater(fd, buffer, offset, length) -> promise of the bytes sent, or -errno */
+static napi_value send_later(napi_env env, napi_callback_info info) {
+	int32_t fd, offset, length;
+	uint8_t *buffer;
+	size_t size;
+	ARGS(4);
+	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], (void **)&buffer, &size) ||
+	    !get_int(env, argv[2], &offset) || !get_int(env, argv[3], &length) || offset < 0 || length < 0 ||
+	    (size_t)offset + (size_t)length > size)
+		return bad_argument(env);
+	return later_start(env, (later){.fd = fd, .bytes = buffer + offset, .count = length}, argv[1], NULL);
 }
 
 /* --- waiting --------------------------------------------------------------------------------------------------- */
@@ -498,6 +586,7 @@ NAPI_MODULE_INIT() {
 		{"closeSocket", close_socket}, {"receive", receive},		  {"send", send_bytes},
 		{"sendMany", send_many},       {"poll", poll_open},		  {"pollPause", poll_pause},
 		{"pollResume", poll_resume},   {"pollClose", poll_close},	  {"unshareNetwork", unshare_network},
+		{"receiveLater", receive_later}, {"sendLater", send_later},
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		napi_value function;
