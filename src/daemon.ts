@@ -33,6 +33,7 @@ import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { Operations } from "./operations.ts";
 import { ExpectationPolicy } from "./policy/expectation-policy.ts";
 import { LinkSecurity } from "./security/link-security.ts";
+import { Settings } from "./settings.ts";
 import {
 	eventFilter,
 	kernelWarnings,
@@ -72,6 +73,7 @@ export interface DaemonOptions {
 export async function runDaemon(options: DaemonOptions): Promise<number> {
 	const { config } = options;
 	const { general } = config;
+	const settings = new Settings(options.configPath, config);
 	const clock = systemClock;
 	const { fatal, warnings } = unsupported(config);
 	if (fatal.length > 0) throw new Error(fatal.join("\n"));
@@ -231,7 +233,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			filter: { policy, own },
 			addresses,
 			names,
-			purgeTimeout: sync.purgeTimeout,
+			purgeTimeout: () => settings.current.sync!.purgeTimeout,
 			hasExpectations,
 			resync: new KernelResync({
 				internal,
@@ -284,7 +286,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			},
 			seen: (record) => operations.commit.seen(record),
 			changed: () => ticker.pump(),
-			overrun: () => operations.overrun(listener.socket, buffer, general.netlinkOverrunResync),
+			overrun: () =>
+				operations.overrun(listener.socket, buffer, settings.current.general.netlinkOverrunResync),
 		});
 		const masters = new MasterWatch({
 			native,
@@ -363,7 +366,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		cleanup.unshift(() => control.close());
 
 		const stop = (): void => operations.stop(0);
-		const reload = (): void => operations.reload(security);
+		const reload = (): void => operations.reload(security, settings, (file) => log.reopen(file));
 		cleanup.unshift(onSignals({ SIGHUP: reload, SIGINT: stop, SIGTERM: stop }));
 		// subscribed already: dump, then tell the peers
 		listener.start();

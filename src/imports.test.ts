@@ -84,6 +84,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"expectation-masters": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },
 	setup: { values: EVERYTHING, node: EVERYTHING },
+	settings: { values: ["config"], node: [] },
 	check: { values: ["config", "setup"], node: [] },
 	main: {
 		values: ["cli", "config", "control/client", "system/log", "system/clock", "system/reason"],

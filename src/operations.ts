@@ -4,6 +4,7 @@ import type { InternalCache } from "./cache/internal-cache.ts";
 import type { Commit } from "./commit/commit.ts";
 import type { CommitWorker } from "./commit/commit-worker.ts";
 import type { Rehearsal } from "./commit/rehearsal.ts";
+import { formatProblem } from "./config/config.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
 import type { DaemonControl } from "./control/handlers.ts";
@@ -13,6 +14,7 @@ import type { LocalAddresses } from "./filter/own-connection.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import { Purge, walkSlices } from "./purge.ts";
 import type { LinkSecurity } from "./security/link-security.ts";
+import type { Settings } from "./settings.ts";
 import type { Ftfw } from "./sync/ftfw.ts";
 import type { KernelResync } from "./sync/kernel-resync.ts";
 import type { Peer } from "./sync/peer.ts";
@@ -46,8 +48,8 @@ export interface OperationsOptions {
 	/** Which connections are the firewall's own. */
 	addresses: LocalAddresses;
 	names: NameTable;
-	/** Seconds. */
-	purgeTimeout: number;
+	/** Seconds; asked for anew each time. */
+	purgeTimeout: () => number;
 	hasExpectations: boolean;
 	resync: KernelResync;
 	/** This node may lose its connections to another: learns what the kernel sends no event for. */
@@ -178,18 +180,38 @@ export class Operations {
 		};
 	}
 
-	/** SIGHUP: reads the key file again; one that cannot be used changes nothing. */
-	reload(security: LinkSecurity): void {
+	/** SIGHUP: the configuration, the log file, the keys. What cannot be used changes nothing, and does not keep the rest back. */
+	reload(security: LinkSecurity, settings: Settings, reopenLog: (file: string | false) => void): void {
 		const { log, ftfw, clock } = this.#options;
-		try {
-			security.reload();
+		const attempt = (what: string, action: () => void): void => {
+			try {
+				action();
+			} catch (error) {
+				for (const line of (error as Error).message.split("\n")) log.error(`${what} not reloaded: ${line}`);
+			}
+		};
+		attempt("configuration", () => this.#reloadSettings(settings));
+		attempt("log file", () => reopenLog(settings.current.general.logFile));
+		attempt("keys", () => {
+			security.reload(settings.current.security?.keyFile);
 			// the others want to know which keys this node accepts
 			ftfw.contacts.sendHello(clock.now());
-			log.notice(
-				`keys reloaded: ${security.text} (what else has changed in the configuration needs a restart)`,
-			);
-		} catch (error) {
-			log.error(`not reloaded: ${(error as Error).message}`);
+			log.notice(`keys reloaded: ${security.text}`);
+		});
+	}
+
+	#reloadSettings(settings: Settings): void {
+		const { log } = this.#options;
+		const { changes, warnings } = settings.reload();
+		if (changes.length === 0) {
+			log.notice("configuration reloaded: nothing has changed");
+			return;
+		}
+		for (const warning of warnings) log.warning(formatProblem(warning));
+		for (const { directive, before, after, reload } of changes) {
+			const what = `${directive} ${before} -> ${after}`;
+			if (reload) log.notice(`configuration reloaded: ${what}`);
+			else log.warning(`configuration changed, not in force before a restart: ${what}`);
 		}
 	}
 

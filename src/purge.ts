@@ -18,8 +18,8 @@ export interface PurgeOptions {
 	peers: () => readonly Peer[];
 	worker: CommitWorker;
 	addresses: LocalAddresses;
-	/** PurgeTimeout, seconds. */
-	purgeTimeout: number;
+	/** PurgeTimeout, seconds; asked for anew each time. */
+	purgeTimeout: () => number;
 	clock: Clock;
 	log: Log;
 	/** Entries are about to be deleted. */
@@ -40,8 +40,9 @@ export class Purge {
 	schedule(): void {
 		const { clock, log, purgeTimeout } = this.#options;
 		if (this.#cancel) return;
-		log.notice(`flushing conntrack table in ${purgeTimeout} secs`);
-		const cancel = clock.after(purgeTimeout * 1000, () => {
+		const seconds = purgeTimeout();
+		log.notice(`flushing conntrack table in ${seconds} secs`);
+		const cancel = clock.after(seconds * 1000, () => {
 			this.#cancel = undefined;
 			const running = { isStopped: false, done: Promise.resolve() };
 			running.done = this.#run(running)

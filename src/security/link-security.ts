@@ -27,9 +27,9 @@ export class LinkSecurity {
 		});
 	}
 
-	/** Reads the key file again. What it says holds from the next datagram on. @throws KeyFileError */
-	reload(): void {
-		if (this.#config) this.#ring = readKeyFile(this.#config.keyFile);
+	/** Reads the key file again, or another one. What it says holds from the next datagram on. @throws KeyFileError */
+	reload(keyFile = this.#config?.keyFile): void {
+		if (this.#config) this.#ring = readKeyFile(keyFile!);
 	}
 
 	/** First words of the fingerprints of all keys in force, the one that seals first. */

@@ -42,7 +42,7 @@ export interface LogOptions {
 export class DaemonLog implements Log {
 	readonly #clock: Clock;
 	readonly #console: boolean;
-	readonly #file: number | undefined;
+	#file: number | undefined;
 	readonly #syslog: Syslog | undefined;
 	readonly #limits = new Map<string, { until: number; left: number }>();
 
@@ -50,14 +50,7 @@ export class DaemonLog implements Log {
 	constructor(options: LogOptions) {
 		this.#clock = options.clock;
 		this.#console = options.console;
-		if (options.file !== undefined) {
-			try {
-				this.#file = openSync(options.file, "a", 0o600);
-			} catch (error) {
-				throw new Error(`cannot open LogFile \`${options.file}': ${reasonOf(error)}`);
-			}
-			fchmodSync(this.#file, 0o600);
-		}
+		if (options.file !== undefined) this.#file = openLog(options.file);
 		if (options.syslog) this.#syslog = new Syslog(options.syslog.native, options.syslog.facility);
 	}
 
@@ -84,6 +77,17 @@ export class DaemonLog implements Log {
 		this.warning(limit?.left ? `${text} (and ${limit.left} more of this kind)` : text);
 	}
 
+	/**
+	 * Goes on in this file, which may be the same name again after it was moved away; false: in none.
+	 *
+	 * @throws when it cannot be opened; the log then stays where it is
+	 */
+	reopen(file: string | false): void {
+		const old = this.#file;
+		this.#file = file === false ? undefined : openLog(file);
+		if (old !== undefined) closeSync(old);
+	}
+
 	close(): void {
 		if (this.#file !== undefined) closeSync(this.#file);
 		this.#syslog?.close();
@@ -95,6 +99,16 @@ export class DaemonLog implements Log {
 		if (this.#console) ignoreErrors(() => writeSync(level === "notice" ? 1 : 2, line));
 		if (this.#file !== undefined) ignoreErrors(() => writeSync(this.#file!, line));
 		this.#syslog?.write(this.#clock.wall(), level, text);
+	}
+}
+
+function openLog(file: string): number {
+	try {
+		const fd = openSync(file, "a", 0o600);
+		fchmodSync(fd, 0o600);
+		return fd;
+	} catch (error) {
+		throw new Error(`cannot open LogFile \`${file}': ${reasonOf(error)}`);
 	}
 }
 
