@@ -54,6 +54,8 @@ import { systemClock } from "./system/clock.ts";
 import { LockFile } from "./system/lockfile.ts";
 import { DaemonLog } from "./system/log.ts";
 import { loadNative } from "./system/native.ts";
+import { applyScheduling } from "./system/scheduling.ts";
+import { ServiceManager } from "./system/service-manager.ts";
 import { onSignals } from "./system/signals.ts";
 import { Verification } from "./verification.ts";
 
@@ -93,6 +95,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		cleanup.unshift(() => log.close());
 		for (const problem of options.warnings) log.warning(formatProblem(problem));
 		for (const warning of [...warnings, ...kernelWarnings()]) log.warning(warning);
+
+		if (general.scheduler) applyScheduling(native, general.scheduler, (text) => log.warning(text));
+		const service = new ServiceManager(native, clock, general.systemd ? process.env : {});
+		cleanup.unshift(() => service.close());
 
 		// what the parts are made of
 		const names = new NameTable();
@@ -382,6 +388,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		log.notice("initialization completed");
 		log.notice(options.ready ? "-- starting in daemon mode --" : "-- starting in console mode --");
 		options.ready?.();
+		service.ready();
 		return await operations.stopped;
 	} finally {
 		for (const step of cleanup) {

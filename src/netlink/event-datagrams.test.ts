@@ -43,6 +43,7 @@ class FakeSocket {
 			interfaceInfo: () => [0, 0, 0],
 			lock: () => 0,
 			unshareNetwork: ignore,
+			setScheduler: ignore,
 			closeSocket: ignore,
 			receive: (_fd, buffer, stride, lengths) => this.#receive(buffer, stride, lengths),
 			receiveLater: async () => -EAGAIN,

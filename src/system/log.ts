@@ -3,8 +3,9 @@
 //   [Sat Nov 21 21:23:43 2026] (pid=12853) [notice] text
 import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
 import type { Clock } from "./clock.ts";
-import type { Native } from "./native.ts";
+import { AF_UNIX, type Native, SOCK_DGRAM } from "./native.ts";
 import { reasonOf } from "./reason.ts";
+import { unixAddress } from "./socket-address.ts";
 
 export type Level = "notice" | "warning" | "ERROR";
 
@@ -138,15 +139,10 @@ class Syslog {
 	readonly #address: Uint8Array;
 
 	constructor(native: Native, facility: string) {
-		const AF_UNIX = 1;
-		const SOCK_DGRAM = 2;
 		this.#native = native;
 		this.#fd = native.openSocket(AF_UNIX, SOCK_DGRAM, 0);
 		this.#facility = FACILITY[facility] ?? FACILITY.daemon!;
-		this.#address = new Uint8Array([
-			...new Uint8Array(new Uint16Array([AF_UNIX]).buffer),
-			...Buffer.from("/dev/log\0"),
-		]);
+		this.#address = unixAddress("/dev/log");
 	}
 
 	write(date: Date, level: Level, text: string): void {

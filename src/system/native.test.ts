@@ -89,6 +89,7 @@ function declareTests(): void {
 		interfaceInfo: ["lo"],
 		lock: [-1],
 		unshareNetwork: [],
+		setScheduler: [-1, 0],
 		closeSocket: [-1],
 		receive: [-1, bytes, 16, lengths, null],
 		receiveLater: [-1, bytes, 16, lengths],

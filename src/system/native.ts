@@ -29,6 +29,8 @@ export interface Native {
 	lock(fd: number): number;
 	/** From now on this thread's sockets open in an empty network namespace of its own; throws EPERM without CAP_SYS_ADMIN. */
 	unshareNetwork(): void;
+	/** Of this thread: SCHED_FIFO 1 or SCHED_RR 2, priority 1 to 99 (sched_setscheduler(2)); throws EPERM without CAP_SYS_NICE. */
+	setScheduler(policy: number, priority: number): void;
 	closeSocket(fd: number): void;
 	/**
 	 * Reads up to `lengths.length` datagrams (256 at most) without blocking; datagram i is at `buffer[i * stride]`
@@ -75,6 +77,7 @@ export function loadNative(): Native {
 }
 
 /** Constants of Linux' generic socket ABI (asm-generic/socket.h, linux/in.h, linux/in6.h). */
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;

@@ -228,6 +228,21 @@ static napi_value unshare_network(napi_env env, napi_callback_info info) {
 	return NULL;
 }
 
+/*
+ * setScheduler(policy, priority): of the calling thread (sched_setscheduler(2)). Children and threads that it starts
+ * afterwards have the usual policy.
+ */
+static napi_value set_scheduler(napi_env env, napi_callback_info info) {
+	int32_t policy, priority;
+	ARGS(2);
+	if (!get_int(env, argv[0], &policy) || !get_int(env, argv[1], &priority))
+		return bad_argument(env);
+	struct sched_param param = {.sched_priority = priority};
+	if (sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &param) < 0)
+		return system_error(env, "sched_setscheduler", errno);
+	return NULL;
+}
+
 static napi_value close_socket(napi_env env, napi_callback_info info) {
 	int32_t fd;
 	ARGS(1);
@@ -587,6 +602,7 @@ NAPI_MODULE_INIT() {
 		{"sendMany", send_many},       {"poll", poll_open},		  {"pollPause", poll_pause},
 		{"pollResume", poll_resume},   {"pollClose", poll_close},	  {"unshareNetwork", unshare_network},
 		{"receiveLater", receive_later}, {"sendLater", send_later},
+		{"setScheduler", set_scheduler},
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		napi_value function;
