@@ -140,6 +140,11 @@ bench: build
 	@export ROWS="$(ROWS)" REPEAT="$(REPEAT)" SCALE="$(SCALE)" VARIANTS="$(VARIANTS)" OTHER="$(OTHER)"
 	node test/bench/main.mjs
 
+## bench-growth: how CPU, memory, commit and convergence grow with entries and rate (SIZES="10k 5M" RATES="1k storm" REPEAT=1; root, an hour)
+bench-growth: build
+	@export SIZES="$(SIZES)" RATES="$(RATES)" REPEAT="$(or $(REPEAT),1)" VARIANTS="$(VARIANTS)" OTHER="$(OTHER)"
+	node test/bench/growth.mjs
+
 ## clean: remove what "make build" has made
 clean:
 	@rm -rf dist build

@@ -123,6 +123,11 @@ class Daemon {
 		return `${this.#file}.ctl`;
 	}
 
+	/** The configuration file for the stock client. */
+	get client() {
+		return `${this.#file}.client`;
+	}
+
 	get configuration() {
 		return `${this.#file}.conf`;
 	}

@@ -31,11 +31,11 @@ export function median(values) {
 }
 
 /** Three digits that count. */
-function digits(value) {
+export function digits(value) {
 	if (value === undefined || Number.isNaN(value)) return "-";
 	if (value === 0) return "0";
 	const places = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
-	return value.toFixed(Math.min(places, 4));
+	return value.toFixed(Math.min(places, 3));
 }
 
 const ratio = (one, other) => (one === undefined || !other ? "-" : (one / other).toFixed(2));

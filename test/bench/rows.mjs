@@ -1,7 +1,14 @@
 // All rows, in the order of the table. A row has a name (or several, `rows`, that are measured together), metrics (what its
 // lines in the table are, with their goals), and measure, which does the work with one variant and emits the figures.
+import * as clean from "./rows/clean.mjs";
+import * as client from "./rows/client.mjs";
 import * as commit from "./rows/commit.mjs";
+import * as large from "./rows/large.mjs";
+import * as latency from "./rows/latency.mjs";
+import * as loss from "./rows/loss.mjs";
+import * as overload from "./rows/overload.mjs";
 import * as rate from "./rows/rate.mjs";
+import * as stall from "./rows/stall.mjs";
 import * as table from "./rows/table.mjs";
 
-export const ROWS = [{ ...rate, rows: ["rate", "wire", "packet"] }, commit, table];
+export const ROWS = [rate, clean, overload, latency, commit, stall, table, loss, client, large];

@@ -24,6 +24,16 @@ export function readSettings() {
 	};
 }
 
+/** A list of numbers from the environment; 500k and 2M are numbers, "storm" is 0: as fast as it goes. */
+export function readNumbers(name, fallback) {
+	return words(process.env[name] || fallback).map((word) => {
+		if (word === "storm") return 0;
+		const [, digits, unit] = /^(\d+)([kM]?)$/.exec(word) ?? [];
+		if (digits === undefined) throw new Error(`${name}: not a number: ${word}`);
+		return Number(digits) * { "": 1, k: 1000, M: 1e6 }[unit];
+	});
+}
+
 /** 500000 is 500k. */
 export function short(n) {
 	if (n >= 1e6 && n % 1e5 === 0) return `${n / 1e6}M`;

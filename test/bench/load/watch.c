@@ -119,7 +119,10 @@ int run_probe(const char *path)
 	while (!stop && n < SAMPLES_MAX) {
 		int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), request = STATS_CACHE;
 		uint64_t t = now_ns();
-		if (s < 0 || connect(s, (void *)&a, sizeof a)) die(path);
+		if (s < 0 || connect(s, (void *)&a, sizeof a)) {
+			if (stop) break;        /* interrupted */
+			die(path);
+		}
 		if (write(s, &request, sizeof request) != sizeof request) die("write");
 		ssize_t r;
 		while ((r = read(s, text, sizeof text)) > 0 || (r < 0 && errno == EINTR))

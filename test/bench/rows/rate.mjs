@@ -8,7 +8,7 @@ import { Meter } from "../meter.mjs";
 import { TCP4 } from "../settings.mjs";
 import { until } from "../shell.mjs";
 
-const OPERATIONS = ["create", "update", "destroy"];
+export const OPERATIONS = ["create", "update", "destroy"];
 const RATES = [
 	{ rate: 10_000, entries: 30_000, text: "10k/s", sender: 0.5, receiver: 0.6 },
 	{ rate: 50_000, entries: 100_000, text: "50k/s", sender: 0.5, receiver: 0.7 },
@@ -19,6 +19,8 @@ const WIRE_GOALS = { create: 0.75, update: 0.75, destroy: 0.5 };
 const WARM_BASE = 10_000_000;
 
 export const name = "rate";
+/** Any of these has it run. */
+export const rows = ["rate", "wire", "packet"];
 
 export function metrics() {
 	const list = [];
@@ -78,9 +80,10 @@ export async function measure(bench, variant) {
 	}
 }
 
-export async function warmUp({ lab, scale }, pair) {
+/** The same work for whichever daemon, with entries that are not measured. */
+export async function warmUp({ lab, scale }, pair, rates = [0, 50_000]) {
 	const n = Math.max(1000, Math.round(100_000 * scale));
-	for (const rate of [0, 50_000])
+	for (const rate of rates)
 		for (const op of OPERATIONS) {
 			await lab.load("a", `${op} ${TCP4} --base ${WARM_BASE} -n ${n} -r ${rate} --errors-ok`);
 			await new Meter(lab, pair).quiet();
@@ -88,7 +91,8 @@ export async function warmUp({ lab, scale }, pair) {
 	await until(60, async () => (await pair.b.count("external")) === 0);
 }
 
-async function phase(bench, pair, step, op) {
+/** One kind of event at one rate, of entries of their own; false if the sides did not become equal. */
+export async function phase(bench, pair, step, op) {
 	const { lab } = bench;
 	const n = entriesOf(step, bench);
 	const meter = new Meter(lab, pair);

@@ -5,6 +5,7 @@
 // (-n) as soon as the peer answers. Memory: resident, less that of the same daemon on an empty table.
 import { Pair } from "../daemon.mjs";
 import { cpuOf } from "../meter.mjs";
+import { median } from "../report.mjs";
 import { FULL6, short, TCP4 } from "../settings.mjs";
 import { now, sleep, until } from "../shell.mjs";
 
@@ -78,27 +79,37 @@ export async function measure(bench, variant) {
 			continue;
 		}
 		const bare = await bareStart(bench, variant);
-		await measureDaemon(bench, variant, n, bare, "v4");
-		if (bench.wants("memory")) await measureDaemon(bench, variant, n, bare, "v6");
+		await measureFull(bench, variant, n, bare, "v4");
+		if (bench.wants("memory")) await measureFull(bench, variant, n, bare, "v6");
 	}
 }
 
-/** What a pair needs on empty tables: seconds and CPU of the start of b, and the memory of both. */
+/** What a pair needs on empty tables: seconds and CPU of the start of b (of three), and the memory of both. */
 export async function bareStart({ lab }, variant, options) {
 	const pair = new Pair(lab, variant, options);
+	const [seconds, cpu] = [[], []];
 	try {
 		await pair.empty();
 		await pair.a.start();
-		const seconds = await pair.b.start();
-		const [cpu] = await cpuOf(lab, pair.b);
+		for (let i = 0; i < 3; i++) {
+			await pair.b.stop();
+			seconds.push(await pair.b.start());
+			cpu.push((await cpuOf(lab, pair.b))[0]);
+		}
 		await sleep(1500);
-		return { seconds, cpu, memory: { a: pair.a.memory(), b: pair.b.memory() } };
+		const memory = { a: pair.a.memory(), b: pair.b.memory() };
+		return { seconds: median(seconds), cpu: median(cpu), memory };
 	} finally {
 		await pair.stop();
 	}
 }
 
-async function measureDaemon(bench, variant, n, bare, kind) {
+/**
+ * A daemon that starts on n entries, then an empty peer beside it.
+ *
+ * @param bare what `bareStart` has found @param kind "v4", with all figures, or "v6": only the memory of larger entries
+ */
+export async function measureFull(bench, variant, n, bare, kind) {
 	const { lab } = bench;
 	const pair = new Pair(lab, variant);
 	const isPlain = kind === "v4";
@@ -147,7 +158,7 @@ async function idleSince(lab, daemon) {
 	let [before] = await cpuOf(lab, daemon);
 	let then = now();
 	let since = then;
-	while (now() - since < 0.1) {
+	while (now() - since < 0.3) {
 		await sleep(PAUSE * 1000);
 		const [after] = await cpuOf(lab, daemon);
 		const time = now();
@@ -171,7 +182,7 @@ async function measureBulk(bench, pair, n, bare) {
 	const filled = await pair.fillPeer(n);
 	const seconds = now() - begin - bare.seconds;
 	const [sender, receiver] = await cpuOf(lab, pair.a, pair.b);
-	const isComplete = filled?.tries === 1 && (await pair.isEqual());
+	const isComplete = filled?.tries === 1 && (await pair.areBothEqual());
 	bench.emit(`bulk.${n}`, seconds, { isComplete, tries: filled?.tries, bareStart: bare.seconds });
 	bench.emit(`bulk.cpu.sender.${n}`, sender - before, { isComplete });
 	bench.emit(`bulk.cpu.receiver.${n}`, receiver - bare.cpu, { isComplete });
