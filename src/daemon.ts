@@ -19,19 +19,15 @@ import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
 import { openLinks } from "./dedicated-link.ts";
+import { entryRules } from "./entry-rules.ts";
 import { EventRouter } from "./event-router.ts";
-import { besideIn, ExpectationChecks } from "./expectation-checks.ts";
-import { ExpectationMasters } from "./expectation-masters.ts";
 import { ExpectationWatch } from "./expectation-watch.ts";
-import { ExpectationFilter } from "./filter/expectation-filter.ts";
-import { Filter } from "./filter/filter.ts";
 import { keysInUse } from "./keys-in-use.ts";
 import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDump } from "./netlink/kernel-dump.ts";
 import { MasterWatch } from "./netlink/master-watch.ts";
 import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { Operations } from "./operations.ts";
-import { ExpectationPolicy } from "./policy/expectation-policy.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import { Settings } from "./settings.ts";
 import {
@@ -39,7 +35,6 @@ import {
 	kernelWarnings,
 	netlinkBuffer,
 	nodeIdOf,
-	ownTraffic,
 	policyChecksum,
 	unsupported,
 } from "./setup.ts";
@@ -105,39 +100,20 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const hashSeed = randomBytes(4).readInt32LE();
 		const caches = newInternalCaches(hashSeed, general.hashLimit);
 		const internal = [caches.conntracks, caches.expectations] as const;
-		const policy = general.filter ?? {};
-		const own = ownTraffic(sync.links);
-		const filter = new Filter(policy, own);
 		const labels = labelMask(sync.labels);
-		const hasExpectations = sync.expectationSync !== false;
-		const helpers = sync.expectationSync === false ? [] : sync.expectationSync;
-		const expectationMasters = new ExpectationMasters(internal, clock);
-		const ownMaster = (expectation: Int32Array) => expectationMasters.find(expectation);
-		const checks = new ExpectationChecks({
-			policy: new ExpectationPolicy({
-				names,
-				settings: sync.expectationPolicy,
-				replicated: helpers,
-				isOwnAddress: (record, at, family) => addresses.has(record, at, family),
-			}),
+		const rules = entryRules({
+			config,
+			internal,
 			names,
+			clock,
 			log,
-			internal: internal[EXPECTATION],
-			ownMaster: (expectation) => expectationMasters.findInZone(expectation),
-			conntracksBeside: besideIn((): (readonly [ExternalCache, ExternalCache])[] => [
+			isOwnAddress: (record, at, family) => addresses.has(record, at, family),
+			externals: () => [
 				...ftfw.peers.map(({ external }) => external),
 				...(ftfw.returned.caches ? [ftfw.returned.caches] : []),
-			]),
+			],
 		});
-		const expectationFilter = new ExpectationFilter(
-			filter,
-			names,
-			helpers,
-			ownMaster,
-			(expectation, master) => checks.mayExport(expectation, master),
-		);
-		const passes = (kind: Kind, record: Int32Array): boolean =>
-			kind === CONNTRACK ? filter.passes(record) : expectationFilter.passes(record);
+		const { checks, hasExpectations, passes, masters: expectationMasters } = rules;
 
 		// the dedicated link and the protocol on it
 		const link = openLinks({
@@ -236,7 +212,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			internal,
 			externals,
 			peers,
-			filter: { policy, own },
+			filter: { policy: rules.policy, own: rules.own },
 			addresses,
 			names,
 			purgeTimeout: () => settings.current.sync!.purgeTimeout,

@@ -77,6 +77,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	failover: { values: EVERYTHING, node: EVERYTHING },
 	purge: { values: EVERYTHING, node: EVERYTHING },
 	verification: { values: EVERYTHING, node: EVERYTHING },
+	"entry-rules": { values: EVERYTHING, node: EVERYTHING },
 	"dedicated-link": { values: EVERYTHING, node: EVERYTHING },
 	"keys-in-use": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-checks": { values: EVERYTHING, node: EVERYTHING },
