@@ -29,6 +29,11 @@ class FakeSocket {
 	queue: (Uint8Array | number)[] = [];
 	ready: () => void = () => {};
 	calls: string[] = [];
+	readonly #buffer: number;
+
+	constructor(buffer: number) {
+		this.#buffer = buffer;
+	}
 
 	native(): Native {
 		const ignore = (): void => {};
@@ -37,7 +42,7 @@ class FakeSocket {
 			bindSocket: ignore,
 			netlinkPort: () => 1,
 			setOption: ignore,
-			getOption: () => 0,
+			getOption: () => this.#buffer,
 			attachFilter: ignore,
 			joinGroup: ignore,
 			interfaceInfo: () => [0, 0, 0],
@@ -72,14 +77,18 @@ class FakeSocket {
 	}
 }
 
-/** Time that stands still; what is due is run by hand. */
+/** Time that moves by hand, and so does what is due. */
 class ManualClock implements Clock {
+	time = 0;
 	due: (() => void)[] = [];
+	/** What was asked for last, milliseconds. */
+	asked = 0;
 
 	now(): number {
-		return 0;
+		return this.time;
 	}
-	after(_milliseconds: number, callback: () => void): () => void {
+	after(milliseconds: number, callback: () => void): () => void {
+		this.asked = milliseconds;
 		this.due.push(callback);
 		return () => {};
 	}
@@ -97,9 +106,10 @@ class ManualClock implements Clock {
 	}
 }
 
-function start() {
+/** @param buffer bytes of the socket's receive buffer */
+function start(buffer = 0) {
 	const names = new NameTable();
-	const socket = new FakeSocket();
+	const socket = new FakeSocket(buffer);
 	const clock = new ManualClock();
 	const recorder = new EventRecorder(names, clock);
 	const listener = new EventListener({
@@ -217,34 +227,58 @@ test("more than a call can bring is read in one turn, up to a bound", () => {
 
 test("under load the socket is read in bursts, until it is quiet for long enough", () => {
 	const { socket, clock, receive, recorder } = start();
-	receive(...new Array<Uint8Array>(99).fill(NEW));
+	// 64 events in more than 12.8 ms are not many, in less they are
+	clock.time += 13;
+	receive(...new Array<Uint8Array>(64).fill(NEW));
 	assert.deepEqual(socket.calls, []);
-	receive(...new Array<Uint8Array>(100).fill(NEW));
+	clock.time += 12;
+	receive(...new Array<Uint8Array>(64).fill(NEW));
 	assert.deepEqual(socket.calls, ["pause"]);
 	recorder.take();
 	// a wake-up that was on its way does not read
 	receive(NEW);
 	assert.equal(recorder.take().length, 0);
 	const burst = (events: number): void => {
+		clock.time += clock.asked;
 		socket.queue.push(...new Array<Uint8Array>(events).fill(NEW));
 		assert.equal(clock.tick(), 1);
 	};
-	for (let i = 0; i < 19; i++) burst(49);
-	assert.equal(recorder.take().length, 19 * 49 + 1);
-	burst(50);
-	for (let i = 0; i < 19; i++) burst(0);
+	burst(2000);
+	assert.equal(clock.asked, 1);
+	for (let i = 0; i < 50; i++) burst(3);
+	assert.equal(recorder.take().length, 2001 + 50 * 3);
 	assert.deepEqual(socket.calls, ["pause"]);
-	burst(0);
+	const quietSince = clock.time;
+	while (clock.due.length > 0) burst(0);
+	assert.ok(clock.time - quietSince > 20 && clock.time - quietSince <= 100, `${clock.time - quietSince} ms`);
 	assert.deepEqual(socket.calls, ["pause", "resume"]);
-	assert.equal(clock.tick(), 0);
 	recorder.take();
 	receive(NEW);
 	assert.equal(recorder.take().length, 1);
 });
 
+test("the more the receive buffer holds the longer a burst may wait, and a full turn is followed at once", () => {
+	for (const [bytes, longest] of [
+		[212_992, 1],
+		[2 << 20, 2],
+		[4 << 20, 4],
+		[64 << 20, 5],
+	] as const) {
+		const { socket, clock, receive } = start(bytes);
+		clock.time += 12;
+		receive(...new Array<Uint8Array>(64).fill(NEW));
+		assert.equal(clock.asked, longest, `${bytes} bytes`);
+		clock.time += longest;
+		socket.queue.push(...new Array<Uint8Array>(16_384).fill(NEW));
+		clock.tick();
+		assert.equal(clock.asked, 0);
+	}
+});
+
 test("nothing is read after the listener was closed", () => {
 	const { clock, receive, recorder, listener } = start();
 	receive(...new Array<Uint8Array>(100).fill(NEW));
+	assert.equal(clock.due.length, 1);
 	recorder.take();
 	listener.close();
 	receive(NEW);

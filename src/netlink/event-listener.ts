@@ -1,7 +1,7 @@
 // The kernel's conntrack and expectation events, decoded in the order in which they happened.
 //
-// When events are few each is read at once. Under load the socket is read in bursts, a millisecond apart: a reader
-// that wakes up for every event fights the kernel for the queue's lock, and costs the packet path more than itself.
+// When events are few each is read at once. Under load the socket is read in bursts (reading-pace.ts): a reader that
+// wakes up for every event fights the kernel for the queue's lock, and costs the packet path more than itself.
 import type { ExpectationRecord } from "../conntrack/expectation-record.ts";
 import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
@@ -14,6 +14,7 @@ import * as C from "./constants.ts";
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { ExpectationDecoder } from "./decode-expectation.ts";
 import { attributesOf, eachMessage, messageFlags, messagePort, messageType } from "./message.ts";
+import { BURST_MAX_MS, ReadingPace } from "./reading-pace.ts";
 import { NetlinkSocket } from "./socket.ts";
 
 export type EventKind = "new" | "update" | "destroy";
@@ -40,11 +41,9 @@ const BATCH = 128;
 const STRIDE = 2048;
 /** Datagrams in one go before others have a turn. */
 const TURN_MAX = 16_384;
-/** Read in bursts once a wake-up brings this many events, and until so few come in a millisecond, some times running. */
-const BURST_ENTER = 100;
-const BURST_LEAVE = 50;
-const BURST_LEAVE_AFTER = 20;
-const BURST_MS = 1;
+/** What the fastest kernel that was measured tells in a millisecond, and what the socket is charged for one event, bytes. */
+const STORM_PER_MS = 400;
+const EVENT_CHARGE = 1280;
 
 export interface ListenerOptions {
 	native: Native;
@@ -73,8 +72,9 @@ export class EventListener {
 	readonly #expectations: ExpectationDecoder;
 	readonly #conntrack = newConntrackRecord();
 	readonly #expectation = newExpectationRecord();
+	readonly #pace: ReadingPace;
+	/** Reading by the clock; the poller is paused. */
 	#isBurst = false;
-	#quietBursts = 0;
 	#isClosed = false;
 
 	constructor(options: ListenerOptions) {
@@ -88,6 +88,9 @@ export class EventListener {
 		const groups = [C.NFNLGRP_CONNTRACK_NEW, C.NFNLGRP_CONNTRACK_UPDATE, C.NFNLGRP_CONNTRACK_DESTROY];
 		if (options.expectations) groups.push(C.NFNLGRP_CONNTRACK_EXP_NEW, C.NFNLGRP_CONNTRACK_EXP_DESTROY);
 		this.socket = new NetlinkSocket(options.native, { ...options, groups });
+		// a storm that begins between two bursts must not fill more than half of the buffer
+		const bearable = Math.floor(this.socket.receiveBuffer / 2 / (STORM_PER_MS * EVENT_CHARGE));
+		this.#pace = new ReadingPace(options.clock.now(), Math.min(bearable, BURST_MAX_MS));
 	}
 
 	/** Begins to deliver; events since the constructor wait in the socket. */
@@ -107,25 +110,25 @@ export class EventListener {
 
 	#readable(): void {
 		if (this.#isBurst || this.#isClosed) return;
-		if (this.#read() >= BURST_ENTER) {
-			this.#isBurst = true;
-			this.#quietBursts = 0;
-			this.socket.pause();
-			this.#clock.after(BURST_MS, () => this.#burst());
-		}
+		this.#pace.read(this.#read(), this.#clock.now());
+		if (this.#pace.interval === 0) return;
+		this.#isBurst = true;
+		this.socket.pause();
+		this.#clock.after(this.#pace.interval, this.#burst);
 	}
 
-	#burst(): void {
+	readonly #burst = (): void => {
 		if (this.#isClosed) return;
 		const count = this.#read();
-		this.#quietBursts = count < BURST_LEAVE ? this.#quietBursts + 1 : 0;
-		if (this.#quietBursts < BURST_LEAVE_AFTER) {
-			this.#clock.after(count >= TURN_MAX ? 0 : BURST_MS, () => this.#burst());
+		if (this.#isClosed) return;
+		this.#pace.read(count, this.#clock.now());
+		if (this.#pace.interval > 0) {
+			this.#clock.after(count >= TURN_MAX ? 0 : this.#pace.interval, this.#burst);
 			return;
 		}
 		this.#isBurst = false;
 		this.socket.resume();
-	}
+	};
 
 	/** @returns the number of datagrams read */
 	#read(): number {

@@ -179,7 +179,7 @@ export class Ftfw {
 		return isHello ? this.#hello(epoch, bytes, stop, now) : this.#data(peer!, bytes, stop, now);
 	}
 
-	/** What has to be done without anything happening: call it every few milliseconds while `isBusy`, else often. */
+	/** What has to be done without anything happening: call it every other millisecond while `isBusy`, else often. */
 	tick(now: number): void {
 		for (const peer of this.peers) {
 			sweepReceipt(peer, now);
@@ -208,10 +208,10 @@ export class Ftfw {
 		this.outgoing.pump(now);
 	}
 
+	/** Whether something waits for a tick; datagrams that wait for acknowledgements (`outgoing.isBusy`) do not count. */
 	isBusy(now: number): boolean {
 		return (
 			this.contacts.isHelloWanted ||
-			this.outgoing.isBusy ||
 			this.equality.isBusy ||
 			this.equality.isFast(now) ||
 			this.returned.isBusy ||

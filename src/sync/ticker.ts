@@ -2,8 +2,12 @@
 import type { Clock } from "../system/clock.ts";
 import type { Ftfw } from "./ftfw.ts";
 
-/** Milliseconds between two ticks. */
+/**
+ * Milliseconds between two ticks. While nothing but acknowledgements are awaited there is only their absence to notice,
+ * which takes 40 ms (pace.ts).
+ */
 const BUSY_MS = 2;
+const AWAITING_MS = 10;
 const IDLE_MS = 50;
 
 export class Ticker {
@@ -35,19 +39,24 @@ export class Ticker {
 		this.#arm();
 	}
 
-	#tick(): void {
+	readonly #tick = (): void => {
 		this.#dueAt = Number.POSITIVE_INFINITY;
 		this.#ftfw.tick(this.#clock.now());
 		this.#arm();
-	}
+	};
 
 	#arm(): void {
 		if (!this.#isRunning) return;
 		const now = this.#clock.now();
-		const wanted = now + (this.#ftfw.isBusy(now) ? BUSY_MS : IDLE_MS);
+		const wanted = now + this.#pause(now);
 		if (this.#dueAt <= wanted) return;
 		this.#cancel?.();
 		this.#dueAt = wanted;
-		this.#cancel = this.#clock.after(wanted - now, () => this.#tick());
+		this.#cancel = this.#clock.after(wanted - now, this.#tick);
+	}
+
+	#pause(now: number): number {
+		if (this.#ftfw.isBusy(now)) return BUSY_MS;
+		return this.#ftfw.outgoing.isBusy ? AWAITING_MS : IDLE_MS;
 	}
 }
