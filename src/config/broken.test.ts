@@ -457,6 +457,18 @@ const CASES: readonly Case[] = [
 		"1 to 15 bytes",
 	),
 	one(
+		"a name for an address in a filter",
+		inGeneral("Filter { Address Ignore { IPv4_address gateway } }"),
+		"2:40",
+		'"gateway" is not an IPv4 address or network',
+	),
+	one(
+		"an address in a filter with a zone",
+		inGeneral("Filter { Address Ignore { IPv6_address fe80::1%eth0 } }"),
+		"2:40",
+		"is not an IPv6 address or network",
+	),
+	one(
 		"helper names with a comma",
 		inSync(`${LINK} Options { ExpectationSync { ftp, sip } }`),
 		"2:93",

@@ -11,6 +11,9 @@ import type { Directive } from "./syntax.ts";
 import type { Word } from "./tokens.ts";
 import type { AddressRule, FilterConfig } from "./types.ts";
 
+/** What conntrackd reads as an address before it asks whether it is one. */
+const ADDRESS_SHAPED = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f]*:[0-9a-f:]*)(\/\d+)?$/i;
+
 /** What a clause is made of; the clauses of old files come in the same shape. */
 interface Clause {
 	accept: boolean;
@@ -84,7 +87,7 @@ function readAddressesOnce(): (directive: Directive, report: Report) => AddressR
 	return (directive, report) => readAddresses(directive, seen, report);
 }
 
-/** What is no address is left out with a warning, as in conntrackd. */
+/** What looks like an address and is none is left out with a warning, as in conntrackd. */
 function readAddresses(directive: Directive, seen: Set<string>, report: Report): AddressRule[] {
 	const rules: AddressRule[] = [];
 	for (const { spec, args } of directive.block!) {
@@ -93,7 +96,9 @@ function readAddresses(directive: Directive, seen: Set<string>, report: Report):
 		if (!("value" in read)) {
 			const other = spec!.word === "IPv4_address" ? "IPv6_address" : "IPv4_address";
 			const isOther = "value" in readArgument(findDirective("Address", other)!.args[0]!, word.text);
-			report.warn(word, `${read.problem}: it is left out`, isOther ? other : read.suggestion);
+			const suggestion = isOther ? other : read.suggestion;
+			if (ADDRESS_SHAPED.test(word.text)) report.warn(word, `${read.problem}: it is left out`, suggestion);
+			else report.error(word, read.problem, suggestion);
 			continue;
 		}
 		const rule = read.value as AddressRule;
