@@ -215,3 +215,21 @@ test(`${SEEDS} random schedules with loss, delay, duplicates, cuts and restarts 
 		assert.deepEqual(sim.differences().slice(0, 5), [], `seed ${seed}: CTSYNC_SEED=${seed}`);
 	}
 });
+
+test("a thousand changes in a second are acknowledged a hundred times, and at once when nothing follows", () => {
+	const sim = new Simulation(31, 2);
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	sim.run(5000);
+	const before = b.ftfw.counters.sent;
+	let key = 0;
+	sim.run(1000, () => {
+		sim.set(a, key++, 1);
+		a.ftfw.pump(sim.now);
+	});
+	const acknowledgements = b.ftfw.counters.sent - before;
+	// a datagram each millisecond; digests and HELLOs of the second are among them
+	assert.ok(acknowledgements >= 80 && acknowledgements <= 120, `${acknowledgements} datagrams`);
+	sim.run(30);
+	assert.equal(a.ftfw.outgoing.inFlight.count, 0);
+	assert.equal(a.ftfw.counters.recordsResent, 0);
+});

@@ -40,9 +40,8 @@ export { type Difference, VERDICT };
 const ALIVE_EVERY = 1000;
 /** HELLOs of unknown epochs that are looked into: each costs a key derivation, and anybody can send them. */
 const STRANGERS_PER_SECOND = 1000;
-/** Datagrams that are acknowledged together, and the longest that one waits for it, milliseconds. */
+/** Datagrams that are acknowledged together where more come at once than are read before anything is sent. */
 const ACK_EVERY = 8;
-const ACK_WITHIN = 2;
 /** Graves that go with one datagram: more than it can bring, and well below a millisecond. */
 const GRAVES_AT_ONCE = 1024;
 
@@ -83,7 +82,7 @@ export class Ftfw {
 			sink: (bytes, body, end, sequence) => {
 				options.sink(bytes, options.seal.seal(bytes, body, end, sequence));
 			},
-			writeAcks: (writer, now) => this.#writeAcks(writer, now),
+			writeAcks: (writer) => this.#writeAcks(writer),
 		});
 		const { outgoing } = this;
 		for (const kind of KINDS) internal[kind].listener = outgoing.listener(kind);
@@ -189,23 +188,24 @@ export class Ftfw {
 		this.equality.tick(this.peers, now);
 		this.returned.tick(now);
 		this.pump(now);
-		if (this.peers.some((peer) => peer.ackOwed > 0 && now - peer.ackSince >= ACK_WITHIN)) this.#sendAcks(now);
 		this.contacts.tick(now);
-		if (now - this.outgoing.sentAt >= ALIVE_EVERY) this.sayAlive(now);
+		if (this.outgoing.isQuestionDue(now)) this.sayAlive(now, FLAG_ACK);
+		else if (now - this.outgoing.sentAt >= ALIVE_EVERY) this.sayAlive(now);
 	}
 
-	/** Says that this node is there, and acknowledges what it owes. */
-	sayAlive(now: number): void {
+	/** Says that this node is there, and acknowledges what it owes; with FLAG_ACK it asks for the same. */
+	sayAlive(now: number, flags = 0): void {
 		const writer = this.outgoing.begin();
-		this.#writeAcks(writer, now);
+		this.#writeAcks(writer);
 		writer.array(1);
 		writer.uint(RecordType.alive);
-		this.outgoing.end(0, now);
+		this.outgoing.end(flags, now);
 	}
 
-	/** Sends what has become dirty. */
+	/** Sends what has become dirty, and what is owed: call it whenever all that had come was received. */
 	pump(now: number): void {
 		this.outgoing.pump(now);
+		for (const peer of this.peers) if (peer.ackOwed > 0) this.#sendAcks(now);
 	}
 
 	/** Whether something waits for a tick; datagrams that wait for acknowledgements (`outgoing.isBusy`) do not count. */
@@ -215,7 +215,7 @@ export class Ftfw {
 			this.equality.isBusy ||
 			this.equality.isFast(now) ||
 			this.returned.isBusy ||
-			this.peers.some((peer) => peer.ackOwed > 0 || peer.isSweeping)
+			this.peers.some((peer) => peer.isSweeping)
 		);
 	}
 
@@ -268,7 +268,7 @@ export class Ftfw {
 		if (fault) return this.#reject(PAYLOAD_REJECT[fault]);
 		this.contacts.heard(peer, this.#frame, now);
 		if ((this.#frame.flags & FLAG_ACK) !== 0) {
-			if (peer.ackOwed++ === 0) peer.ackSince = now;
+			peer.ackOwed++;
 		}
 		const verdicts: [StateRecord, number][] = [];
 		for (let i = 0; i < datagram.stateCount; i++) this.#state(peer, datagram.states[i]!, verdicts, now);
@@ -351,18 +351,17 @@ export class Ftfw {
 	}
 
 	/** Appends an acknowledgement for every peer to which one is owed. */
-	#writeAcks(writer: MsgpackWriter, now: number): void {
+	#writeAcks(writer: MsgpackWriter): void {
 		for (const peer of this.peers) {
 			if (peer.ackOwed === 0 || !peer.epoch || writer.at + ACK_MAX > this.#options.datagramMax) continue;
 			writeAck(writer, peer, this.#options.credit);
 			peer.ackOwed = 0;
-			peer.ackSince = now;
 		}
 	}
 
 	#sendAcks(now: number): void {
 		const writer = this.outgoing.begin();
-		this.#writeAcks(writer, now);
+		this.#writeAcks(writer);
 		this.outgoing.end(0, now);
 	}
 

@@ -3,46 +3,26 @@
 // What is sent is always the slot's present state, read when its datagram is built. A lost datagram is not sent
 // again: those of its keys that have not changed since become dirty again. Nothing is queued but slot numbers, so
 // nothing has to be thrown away, however slow a peer is.
-import type { ChangeListener, InternalCache } from "../cache/internal-cache.ts";
+import type { ChangeListener } from "../cache/internal-cache.ts";
 import { UPDATED } from "../cache/record-layout.ts";
 import { EXP_TIMEOUT } from "../conntrack/expectation-record.ts";
 import { EXPECTATION, type Kind } from "../conntrack/kind.ts";
-import type { NameTable } from "../conntrack/names.ts";
 import { Bulk } from "./bulk.ts";
 import { CONTROL_TYPE, controlKey, controlOf, isControlOf } from "./control-key.ts";
 import { DirtySet, kindOf, slotOf } from "./dirty-set.ts";
 import { InFlight, RECORDS_MAX } from "./in-flight.ts";
+import type { OutgoingOptions } from "./outgoing-options.ts";
 import { Pace } from "./pace.ts";
 import { Control, type Peer } from "./peer.ts";
-import type { SyncCounters } from "./sync-counters.ts";
 import { RecordEncoder } from "./wire/encode.ts";
 import { bodyOffset, FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
 import { RECORD_MAX } from "./wire/record-type.ts";
 
-/**
- * Takes the datagram in bytes [0, end), whose records begin at `body`; there is room for a seal behind it. Copies what
- * it keeps.
- */
-export type Sink = (bytes: Uint8Array, body: number, end: number, sequence: number) => void;
-
 /** Sequence numbers behind the highest acknowledged one at which a datagram counts as lost, not as late. */
 const REORDER_MAX = 8;
 /** Live changes per record of a bulk. */
 const LIVE_PER_BULK = 4;
-
-export interface OutgoingOptions {
-	node: number;
-	epochTag: number;
-	caches: readonly [InternalCache, InternalCache];
-	names: NameTable;
-	/** Bytes of a datagram, header included and the seal's trailer not. */
-	datagramMax: number;
-	counters: SyncCounters;
-	sink: Sink;
-	/** Appends acknowledgements that are owed; called for every datagram. */
-	writeAcks: (writer: MsgpackWriter, now: number) => void;
-}
 
 export class Outgoing {
 	readonly dirty = new DirtySet();
@@ -109,9 +89,19 @@ export class Outgoing {
 
 	/** Datagrams that may be sent now. */
 	get room(): number {
+		return Math.max(0, Math.floor(this.#limit) - this.inFlight.count);
+	}
+
+	/** Datagrams that may be in flight. */
+	get #limit(): number {
 		let { window } = this.#pace;
 		for (const peer of this.#peers) if (peer.hears) window = Math.min(window, peer.credit);
-		return Math.max(0, Math.floor(window) - this.inFlight.count);
+		return window;
+	}
+
+	/** Whether to ask for acknowledgements though there is nothing else to send. */
+	isQuestionDue(now: number): boolean {
+		return this.inFlight.count > 0 && this.#pace.isQuestionDue(now);
 	}
 
 	/** Whether something waits to be sent or to be acknowledged. */
@@ -140,6 +130,7 @@ export class Outgoing {
 
 	/** Sends what was written since `begin`, untracked. */
 	end(flags: number, now: number): void {
+		if ((flags & FLAG_ACK) !== 0) this.#pace.asked(now);
 		this.#transmit(flags, 0, 0, now);
 	}
 
@@ -188,19 +179,25 @@ export class Outgoing {
 	/** @returns whether there was anything to send */
 	#datagram(now: number): boolean {
 		const writer = this.begin();
-		this.#options.writeAcks(writer, now);
+		this.#options.writeAcks(writer);
 		const bulkPeers = this.bulk.waiting(this.#peers);
-		let peers = this.#controls(writer);
+		const controlled = this.#controls(writer);
+		let peers = controlled;
+		let isLast = false;
 		for (let turn = 1; this.inFlight.building < RECORDS_MAX; turn++) {
 			const isBulkTurn = turn % (LIVE_PER_BULK + 1) === 0;
 			const first = isBulkTurn ? this.#bulkRecord(writer, now) : this.#liveRecord(writer, now);
 			const sent = first || (isBulkTurn ? this.#liveRecord(writer, now) : this.#bulkRecord(writer, now));
-			if (sent === 0 || sent === FULL) break;
+			isLast = sent === 0;
+			if (isLast || sent === FULL) break;
 			peers |= sent;
 		}
 		if (writer.at === HEADER_SIZE) return false;
 		const hasRecords = this.inFlight.building > 0;
-		this.#transmit(hasRecords ? FLAG_ACK : 0, peers, bulkPeers, now);
+		// a bulk does not go on before its control records, and does not end before all of it, is acknowledged
+		const isUrgent = controlled !== 0 || (isLast && bulkPeers !== 0);
+		const asks = hasRecords && this.#pace.asks(this.#limit, isUrgent, now);
+		this.#transmit(asks ? FLAG_ACK : 0, peers, bulkPeers, now);
 		return hasRecords;
 	}
 

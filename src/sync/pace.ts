@@ -1,11 +1,21 @@
-// How fast to send: datagrams that may be in flight, and how long to wait for an acknowledgement. All times in
-// milliseconds.
+// How fast to send: datagrams that may be in flight, when to ask for an acknowledgement, and how long to wait for it.
+// All times in milliseconds.
+//
+// Who receives acknowledges what it is asked for, at once. A datagram and a wake-up on both sides for each datagram of
+// a hundred bytes is what acknowledging everything would cost; so one in a few is asked for, and answers for all.
 import { IN_FLIGHT_MAX } from "./in-flight.ts";
 
 /** Datagrams in flight to begin with, and the least that losses reduce them to. */
 const WINDOW_INITIAL = 64;
 const WINDOW_MIN = 16;
-/** Without an acknowledgement a datagram counts as lost after this long; after four round trips if that is longer. */
+/** So many datagrams after the last one that asked, or a quarter of what may be in flight, the next one asks ... */
+const ASK_EVERY = 16;
+/** ... and so long after it; a little later, when none has come, a datagram that does nothing else. */
+const ASK_AFTER = 10;
+const QUESTION_AFTER = 15;
+/** From sending a datagram until it is asked for, at most: whoever keeps the time comes by every ten milliseconds. */
+const ASKED_WITHIN = QUESTION_AFTER + 10;
+/** Without an acknowledgement a datagram counts as lost after this long; four round trips after the question at least. */
 const RESEND_AFTER = 40;
 const RESEND_AFTER_MAX = 1000;
 /** How much longer it waits when nothing is acknowledged: a link of two firewalls is lossy sooner than congested. */
@@ -17,10 +27,40 @@ export class Pace {
 	#roundTrip = 1;
 	#backoff = 1;
 	#shrunkAt = Number.NEGATIVE_INFINITY;
+	#askedAt = Number.NEGATIVE_INFINITY;
+	/** Datagrams sent since then that have to be acknowledged. */
+	#unasked = 0;
 
 	/** How long an acknowledgement may take. */
 	get patience(): number {
-		return Math.min(RESEND_AFTER_MAX, Math.max(RESEND_AFTER, 4 * this.#roundTrip) * this.#backoff);
+		return Math.min(
+			RESEND_AFTER_MAX,
+			Math.max(RESEND_AFTER, ASKED_WITHIN + 4 * this.#roundTrip) * this.#backoff,
+		);
+	}
+
+	/**
+	 * Whether the datagram that is sent now has to ask.
+	 *
+	 * @param limit datagrams that may be in flight
+	 * @param isUrgent somebody waits for what it brings
+	 */
+	asks(limit: number, isUrgent: boolean, now: number): boolean {
+		this.#unasked++;
+		const isSoonEnough = this.#unasked < Math.min(ASK_EVERY, limit / 4) && now - this.#askedAt < ASK_AFTER;
+		if (isSoonEnough && !isUrgent) return false;
+		this.asked(now);
+		return true;
+	}
+
+	asked(now: number): void {
+		this.#askedAt = now;
+		this.#unasked = 0;
+	}
+
+	/** While something is in flight: whether to ask though there is nothing to send, or once more, before patience ends. */
+	isQuestionDue(now: number): boolean {
+		return now - this.#askedAt >= (this.#unasked > 0 ? QUESTION_AFTER : this.patience / 2);
 	}
 
 	/** An acknowledgement took so long. */

@@ -46,9 +46,8 @@ export class Peer {
 	/** Milliseconds at which the last good datagram came. */
 	heardAt = Number.NEGATIVE_INFINITY;
 	isUp = false;
-	/** Good datagrams for which an acknowledgement is owed, and since when. */
+	/** Good datagrams that have asked for an acknowledgement which is still owed. */
 	ackOwed = 0;
-	ackSince = 0;
 	/** Sequence number of the latest HELLO of its epoch. */
 	helloSequence = 0;
 	/** What it must echo before I believe in a new epoch. */

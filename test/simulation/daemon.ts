@@ -35,7 +35,8 @@ export interface DaemonOptions {
 	random: Random;
 	oracle: Oracle;
 	seal: (node: number, epoch: Uint8Array) => Seal;
-	send: (epoch: Epoch, bytes: Uint8Array, end: number) => void;
+	/** `isData`: it is sent again, in one way or another, if it is lost. */
+	send: (epoch: Epoch, bytes: Uint8Array, end: number, isData: boolean) => void;
 	settings: DaemonSettings;
 	/** Source addresses of conntracks by key, where they are not all the same. */
 	sources: ReadonlyMap<number, number>;
@@ -118,7 +119,10 @@ export class Daemon {
 			datagramMax: settings.datagramMax,
 			credit: settings.credit,
 			seal: options.seal(node, epoch),
-			sink: (bytes, end) => options.send(this.epoch, bytes, end),
+			sink: (bytes, end) => {
+				const { inFlight, nextSequence } = this.ftfw.outgoing;
+				options.send(this.epoch, bytes, end, inFlight.pending(nextSequence - 1) !== 0);
+			},
 			entropy: (size) => random.bytes(size),
 			notice: options.notice,
 			rejected: () => {},

@@ -67,8 +67,11 @@ class Flight implements Task {
 
 export interface Traffic {
 	hello: number;
+	/** With entries, or with what else is sent again when it is lost. */
 	data: number;
 	other: number;
+	/** Of `data` and `other`: those that ask for an acknowledgement. */
+	asking: number;
 	/** Copies that did not arrive, or not as they were sent. */
 	harmed: number;
 	duplicated: number;
@@ -81,7 +84,15 @@ export class Network {
 	readonly receivers: Receiver[] = [];
 	/** Sees every datagram of every node. */
 	tap: (sent: Sent) => void = () => {};
-	readonly traffic: Traffic = { hello: 0, data: 0, other: 0, harmed: 0, duplicated: 0, injected: 0 };
+	readonly traffic: Traffic = {
+		hello: 0,
+		data: 0,
+		other: 0,
+		asking: 0,
+		harmed: 0,
+		duplicated: 0,
+		injected: 0,
+	};
 	readonly #scheduler: Scheduler;
 	readonly #random: Random;
 	#ids = 0;
@@ -95,13 +106,14 @@ export class Network {
 		return this.traffic.hello + this.traffic.data + this.traffic.other;
 	}
 
-	/** A node sends to all others. The bytes are copied. */
-	send(from: number, epoch: Epoch, bytes: Uint8Array, end: number): void {
+	/** A node sends to all others. The bytes are copied. `isData`: see Traffic. */
+	send(from: number, epoch: Epoch, bytes: Uint8Array, end: number, isData: boolean): void {
 		const sent: Sent = { id: ++this.#ids, epoch, bytes: bytes.slice(0, end) };
 		const flags = bytes[3]!;
 		if ((flags & FLAG_HELLO) !== 0) this.traffic.hello++;
-		else if ((flags & FLAG_ACK) !== 0) this.traffic.data++;
+		else if (isData) this.traffic.data++;
 		else this.traffic.other++;
+		if ((flags & FLAG_ACK) !== 0) this.traffic.asking++;
 		this.tap(sent);
 		for (const to of this.receivers) if (to.id !== from) this.#carry(from, to, sent);
 	}

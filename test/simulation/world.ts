@@ -108,7 +108,7 @@ export class World {
 			random: this.random,
 			oracle: this.oracle,
 			seal: (id, epoch) => this.#seal(id, epoch),
-			send: (epoch, bytes, end) => this.network.send(node.id, epoch, bytes, end),
+			send: (epoch, bytes, end, isData) => this.network.send(node.id, epoch, bytes, end, isData),
 			settings: this.settings,
 			sources: this.sources,
 			isStalled: () => node.stalledUntil > this.scheduler.now,

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Pace } from "./pace.ts";
+
+/** How many of `count` datagrams at one instant ask, after one that did. */
+function asking(limit: number, count: number): number {
+	const pace = new Pace();
+	pace.asks(limit, true, 0);
+	let asks = 0;
+	for (let i = 0; i < count; i++) if (pace.asks(limit, false, 0)) asks++;
+	return asks;
+}
+
+test("one datagram in sixteen asks, or one in a quarter of what may be in flight", () => {
+	assert.equal(asking(1024, 160), 10);
+	assert.equal(asking(64, 160), 10);
+	assert.equal(asking(16, 160), 40);
+	assert.equal(asking(8, 160), 80);
+	assert.equal(asking(1, 160), 160);
+});
+
+test("the first datagram asks, the next ones after ten milliseconds, and what somebody waits for at once", () => {
+	const pace = new Pace();
+	assert.equal(pace.asks(64, false, 1000), true);
+	assert.equal(pace.asks(64, false, 1009), false);
+	assert.equal(pace.asks(64, true, 1009), true);
+	assert.equal(pace.asks(64, false, 1018), false);
+	assert.equal(pace.asks(64, false, 1019), true);
+});
+
+test("when no datagram follows a question goes out alone, and again before patience ends", () => {
+	const pace = new Pace();
+	pace.asks(64, false, 1000);
+	pace.asks(64, false, 1001);
+	assert.equal(pace.isQuestionDue(1014), false);
+	assert.equal(pace.isQuestionDue(1015), true);
+	pace.asked(1015);
+	assert.equal(pace.isQuestionDue(1034), false);
+	assert.equal(pace.isQuestionDue(1035), true, "the answer, or the question, is lost");
+	assert.ok(1035 < 1001 + pace.patience);
+});
+
+test("patience covers the time until a datagram is asked for, and four round trips", () => {
+	const pace = new Pace();
+	assert.equal(pace.patience, 40);
+	for (let i = 0; i < 200; i++) pace.sample(50);
+	assert.equal(Math.round(pace.patience), 225);
+	pace.expired();
+	assert.equal(Math.round(pace.patience), 450);
+	pace.acknowledged(1);
+	assert.equal(Math.round(pace.patience), 225);
+});
