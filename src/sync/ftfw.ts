@@ -208,15 +208,19 @@ export class Ftfw {
 		for (const peer of this.peers) if (peer.ackOwed > 0) this.#sendAcks(now);
 	}
 
-	/** Whether something waits for a tick; datagrams that wait for acknowledgements (`outgoing.isBusy`) do not count. */
-	isBusy(now: number): boolean {
+	/** Whether something waits for a tick. */
+	get isBusy(): boolean {
 		return (
 			this.contacts.isHelloWanted ||
 			this.equality.isBusy ||
-			this.equality.isFast(now) ||
 			this.returned.isBusy ||
 			this.peers.some((peer) => peer.isSweeping)
 		);
+	}
+
+	/** Whether acknowledgements are awaited, or digests are sent every 20 ms. */
+	isWatching(now: number): boolean {
+		return this.outgoing.isBusy || this.equality.isFast(now);
 	}
 
 	/** -B: sends everything to everybody. */

@@ -56,7 +56,7 @@ export class Ticker {
 	}
 
 	#pause(now: number): number {
-		if (this.#ftfw.isBusy(now)) return BUSY_MS;
-		return this.#ftfw.outgoing.isBusy ? AWAITING_MS : IDLE_MS;
+		if (this.#ftfw.isBusy) return BUSY_MS;
+		return this.#ftfw.isWatching(now) ? AWAITING_MS : IDLE_MS;
 	}
 }
