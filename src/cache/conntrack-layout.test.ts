@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { arbitraryConntrack } from "../conntrack/arbitrary.ts";
 import * as R from "../conntrack/record.ts";
+import { invertTuple, isPlainReply } from "../conntrack/tuple.ts";
 import { ConntrackLayout } from "./conntrack-layout.ts";
 
 const AT = 8;
@@ -33,18 +34,25 @@ test("a record of any shape is unpacked as it was packed, and no word beside the
 
 test("only what needs them has blocks of its own", () => {
 	const layout = new ConntrackLayout();
-	const pack = (protocols: number, has: number) => {
+	const pack = (protocols: number, has: number, nat = 0) => {
 		const record = R.newConntrackRecord();
 		record[R.PROTOCOLS] = protocols;
 		record[R.HAS] = has;
+		record[R.ORIG_SRC] = 0x0100000a;
+		record[R.ORIG_DST] = 0x0200000a;
+		record[R.ORIG_PORTS] = 0x1bb0400;
+		invertTuple(record);
+		record[R.REPLY_DST]! ^= nat;
 		layout.pack(newSlot(layout), AT, record);
-		return [layout.ipv6.highWater, layout.rare.highWater];
+		return layout.slabs.map((slab) => slab.highWater);
 	};
 	const plain = R.H_WIRE & ~R.H_RARE;
-	assert.deepEqual(pack(2 | (6 << 8), plain | R.H_ID), [0, 0]);
-	assert.deepEqual(pack(10 | (6 << 8), plain), [1, 0]);
-	assert.deepEqual(pack(2 | (6 << 8), R.H_MASTER), [1, 1]);
-	assert.deepEqual(pack(10 | (132 << 8), R.H_SCTP), [2, 2]);
+	assert.deepEqual(pack(2 | (6 << 8), plain | R.H_ID), [0, 0, 0]);
+	assert.deepEqual(pack(2 | (1 << 8), plain), [0, 0, 0], "ICMP");
+	assert.deepEqual(pack(10 | (6 << 8), plain), [0, 1, 0]);
+	assert.deepEqual(pack(2 | (6 << 8), R.H_MASTER), [0, 1, 1]);
+	assert.deepEqual(pack(2 | (6 << 8), plain, 0x0f000000), [1, 1, 1], "NAT");
+	assert.deepEqual(pack(10 | (132 << 8), R.H_SCTP, 0x0f000000), [1, 2, 2]);
 });
 
 /** The record with another's attributes under its own key. */
@@ -55,6 +63,7 @@ function withKeyOf(key: Int32Array, attributes: Int32Array): Int32Array {
 		record.fill(0, R.REPLY_SRC + 1, R.REPLY_SRC + 4);
 		record.fill(0, R.REPLY_DST + 1, R.REPLY_DST + 4);
 	}
+	if (isPlainReply(attributes)) invertTuple(record);
 	return record;
 }
 
@@ -73,8 +82,7 @@ test("a slot that is written again and again holds the last record, and leaks no
 				}
 				layout.release(slot, AT);
 			}
-			assert.ok(layout.ipv6.highWater <= 1, "IPv6 blocks");
-			assert.ok(layout.rare.highWater <= 1, "rare blocks");
+			for (const slab of layout.slabs) assert.ok(slab.highWater <= 1, `blocks of ${slab.blockWords} words`);
 		}),
 	);
 });

@@ -11,6 +11,7 @@ import type { RecordLayout } from "./record-layout.ts";
 export class ExpectationLayout implements RecordLayout {
 	readonly recordWords = EXPECTATION_WORDS;
 	readonly packedWords = EXPECTATION_WORDS;
+	readonly slabs = [];
 
 	hash(record: ExpectationRecord, seed: number): number {
 		return hashExpectation(record, seed);

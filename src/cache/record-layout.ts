@@ -1,5 +1,6 @@
 // How a record is packed into a slot of the store: an eight-word header that every kind has, then the kind's own
 // words. See conntrack-layout.ts and expectation-layout.ts.
+import type { Slab } from "./slab.ts";
 
 /** Even: the slot is at rest; odd: it is being written. A reader in another thread copies, then looks again. */
 export const GENERATION = 0;
@@ -44,6 +45,8 @@ export interface RecordLayout {
 	readonly recordWords: number;
 	/** Words in the slot after the header. */
 	readonly packedWords: number;
+	/** What a slot refers to; a thread that reads needs their chunks, too. */
+	readonly slabs: readonly Slab[];
 	hash(record: Int32Array, seed: number): number;
 	/** Whether slot and record have the same key. */
 	same(words: Int32Array, at: number, record: Int32Array): boolean;

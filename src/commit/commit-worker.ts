@@ -1,6 +1,5 @@
 // The main thread's handle on the commit worker: keeps it informed of the stores, and turns its jobs into promises.
 import { Worker } from "node:worker_threads";
-import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import type { Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
@@ -93,8 +92,7 @@ export class CommitWorker {
 	/** Shows a store to the worker, now and as it grows; its number for jobs. */
 	share(kind: Kind, store: RecordStore): number {
 		const number = this.#stores++;
-		const slabs = [store.slab];
-		if (store.layout instanceof ConntrackLayout) slabs.push(store.layout.ipv6, store.layout.rare);
+		const slabs = [store.slab, ...store.layout.slabs];
 		this.#post({ type: "store", store: number, kind, chunks: slabs.map((slab) => slab.chunks) });
 		slabs.forEach((slab, i) => {
 			const { onChunk } = slab;

@@ -75,12 +75,12 @@ function setUp(max = 0, knowsHelper = true, disguise = (native: Native) => nativ
 	);
 	const layout = new ConntrackLayout();
 	const store = new RecordStore(layout, 1);
-	for (const slab of [store.slab, layout.ipv6, layout.rare]) slab.onMissing = () => assert.fail();
+	for (const slab of [store.slab, ...layout.slabs]) slab.onMissing = () => assert.fail();
 	const tell = (entries: readonly Conntrack[]): void => {
 		for (const entry of entries) store.insert(conntrackToRecord(entry, names), 0);
 	};
 	const commit = (windowTracking = false) => {
-		const chunks = [store.slab.chunks, layout.ipv6.chunks, layout.rare.chunks];
+		const chunks = [store.slab, ...layout.slabs].map((slab) => slab.chunks);
 		const reader = new StoreReader(CONNTRACK, chunks, () => {});
 		committer.begin(windowTracking, undefined);
 		for (let slot = 0; slot < store.end; slot++) committer.add(reader, slot);

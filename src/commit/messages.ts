@@ -6,7 +6,7 @@ import type { LabelMask } from "../conntrack/labels.ts";
 import type { FilterPolicy, OwnTraffic } from "../filter/filter.ts";
 
 /** Which of a store's slabs a chunk belongs to: slots, IPv6 addresses, rare attributes. */
-export type SlabNumber = 0 | 1 | 2;
+export type SlabNumber = 0 | 1 | 2 | 3;
 
 export interface StoreMessage {
 	type: "store";

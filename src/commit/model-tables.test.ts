@@ -145,9 +145,7 @@ test("a commit into a table that is nearly full: the most valuable first, and th
 	const store = new RecordStore(new ConntrackLayout(), 1);
 	for (const one of entries) store.insert(record(one), 0);
 	const { slab, layout } = store;
-	const chunks = [slab, (layout as ConntrackLayout).ipv6, (layout as ConntrackLayout).rare].map(
-		(one) => one.chunks,
-	);
+	const chunks = [slab, ...layout.slabs].map((one) => one.chunks);
 	const reader = new StoreReader(CONNTRACK, chunks, () => {});
 	const settings = new Map([
 		["net.netfilter.nf_conntrack_max", () => 100],

@@ -11,6 +11,7 @@ import { EXPECTATION_WORDS } from "../conntrack/expectation-record.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import { AF_INET, AF_INET6 } from "../conntrack/protocol.ts";
 import * as R from "../conntrack/record.ts";
+import { invertTuple } from "../conntrack/tuple.ts";
 import { StoreReader } from "./store-reader.ts";
 
 const KEYS = 48;
@@ -20,7 +21,10 @@ const DURATION_MS = 700;
 /** A word that nobody guesses: of number `n`, place `i`. */
 const derive = (n: number, i: number): number => Math.imul(n + 0x9e3779b9, 0x85ebca6b + 2 * i) ^ n;
 
-/** The conntrack that follows from key and number alone. Every third key is IPv6, some numbers have rare attributes. */
+/**
+ * The conntrack that follows from key and number alone. Every third key is IPv6; some numbers have rare attributes, some
+ * no NAT.
+ */
 function conntrack(key: number, n: number): Int32Array {
 	const record = R.newConntrackRecord();
 	for (let i = 0; i < R.CONNTRACK_WORDS; i++) record[i] = derive(n, i);
@@ -36,6 +40,7 @@ function conntrack(key: number, n: number): Int32Array {
 	if (key % 3 !== 0) {
 		record.fill(0, R.REPLY_SRC + 1, R.REPLY_SRC + 4);
 		record.fill(0, R.REPLY_DST + 1, R.REPLY_DST + 4);
+		if (n % 5 === 0) invertTuple(record);
 	}
 	record[R.HELPER] = n & 0xffff;
 	record[R.MARK] = n;
@@ -89,8 +94,7 @@ function read({ kind, chunks, flags }: Job): Findings {
 }
 
 function slabsOf(store: RecordStore): Slab[] {
-	const { layout } = store;
-	return [store.slab, ...(layout instanceof ConntrackLayout ? [layout.ipv6, layout.rare] : [])];
+	return [store.slab, ...store.layout.slabs];
 }
 
 async function race(kind: Kind): Promise<Findings & { writes: number }> {

@@ -35,8 +35,7 @@ export class StoreReader {
 	constructor(kind: Kind, chunks: readonly SharedArrayBuffer[][], fetch: () => void) {
 		this.kind = kind;
 		this.#layout = kind === CONNTRACK ? new ConntrackLayout() : new ExpectationLayout();
-		this.#slabs = [new Slab(HEADER_WORDS + this.#layout.packedWords)];
-		if (this.#layout instanceof ConntrackLayout) this.#slabs.push(this.#layout.ipv6, this.#layout.rare);
+		this.#slabs = [new Slab(HEADER_WORDS + this.#layout.packedWords), ...this.#layout.slabs];
 		this.#slabs.forEach((slab, i) => {
 			slab.onMissing = fetch;
 			for (const chunk of chunks[i] ?? []) slab.adopt(chunk);
