@@ -89,7 +89,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	check: { values: ["config", "setup"], node: [] },
 	main: {
 		values: ["cli", "config", "control/client", "system/log", "system/clock", "system/reason"],
-		dynamic: ["daemon", "check"],
+		dynamic: ["daemon", "check", "system/memory"],
 		node: EVERYTHING,
 	},
 };

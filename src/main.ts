@@ -115,6 +115,8 @@ async function runInForeground(file: string | undefined): Promise<number> {
 	};
 	const loaded = await load(file, complain);
 	if (!loaded) return 1;
+	const { keepSmall } = await import("./system/memory.ts");
+	keepSmall();
 	const { runDaemon } = await import("./daemon.ts");
 	try {
 		const status = await runDaemon({ ...loaded, ...(parent && { ready: () => parent(READY) }) });

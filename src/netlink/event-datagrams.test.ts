@@ -49,6 +49,7 @@ class FakeSocket {
 			lock: () => 0,
 			unshareNetwork: ignore,
 			setScheduler: ignore,
+			returnMemory: ignore,
 			closeSocket: ignore,
 			receive: (_fd, buffer, stride, lengths) => this.#receive(buffer, stride, lengths),
 			receiveLater: async () => -EAGAIN,

@@ -90,6 +90,7 @@ function declareTests(): void {
 		lock: [-1],
 		unshareNetwork: [],
 		setScheduler: [-1, 0],
+		returnMemory: [128 << 10],
 		closeSocket: [-1],
 		receive: [-1, bytes, 16, lengths, null],
 		receiveLater: [-1, bytes, 16, lengths],

@@ -31,6 +31,8 @@ export interface Native {
 	unshareNetwork(): void;
 	/** Of this thread: SCHED_FIFO 1 or SCHED_RR 2, priority 1 to 99 (sched_setscheduler(2)); throws EPERM without CAP_SYS_NICE. */
 	setScheduler(policy: number, priority: number): void;
+	/** What is freed goes back to the system from so many bytes on; for the whole process (mallopt(3), glibc only). */
+	returnMemory(threshold: number): void;
 	closeSocket(fd: number): void;
 	/**
 	 * Reads up to `lengths.length` datagrams (256 at most) without blocking; datagram i is at `buffer[i * stride]`

@@ -1,5 +1,5 @@
 /*
- * The sockets that Node cannot open, and nothing else: netlink, UDP with forced buffers, an advisory lock.
+ * The sockets that Node cannot open, and little else: netlink, UDP with forced buffers, an advisory lock, malloc.
  *
  * This file moves bytes and reports errno; every protocol is in TypeScript. It keeps no static state, so it loads
  * in the main thread and in the commit worker alike. Calls that set something up throw an Error carrying `errno`,
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <node_api.h>
@@ -590,6 +591,24 @@ static napi_value poll_close(napi_env env, napi_callback_info info) {
 	return NULL;
 }
 
+/*
+ * returnMemory(threshold): blocks of this many bytes are mapped each by itself, and what is freed goes back to the system
+ * once so much of it lies at the end of a heap. glibc raises both by itself whenever a larger block is freed, up to 32 and
+ * 64 MiB, and sets them for the whole process. Where malloc has no such setting, nothing is done.
+ */
+static napi_value return_memory(napi_env env, napi_callback_info info) {
+	ARGS(1);
+	int threshold;
+	if (!get_int(env, argv[0], &threshold))
+		return bad_argument(env);
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, threshold);
+	mallopt(M_TRIM_THRESHOLD, threshold);
+	malloc_trim(0);
+#endif
+	return NULL;
+}
+
 NAPI_MODULE_INIT() {
 	static const struct {
 		const char *name;
@@ -603,6 +622,7 @@ NAPI_MODULE_INIT() {
 		{"pollResume", poll_resume},   {"pollClose", poll_close},	  {"unshareNetwork", unshare_network},
 		{"receiveLater", receive_later}, {"sendLater", send_later},
 		{"setScheduler", set_scheduler},
+		{"returnMemory", return_memory},
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		napi_value function;
