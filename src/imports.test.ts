@@ -75,6 +75,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	daemon: { values: EVERYTHING, node: EVERYTHING },
 	operations: { values: EVERYTHING, node: EVERYTHING },
 	failover: { values: EVERYTHING, node: EVERYTHING },
+	overrun: { values: ["system/clock"], node: [] },
 	purge: { values: EVERYTHING, node: EVERYTHING },
 	verification: { values: EVERYTHING, node: EVERYTHING },
 	"entry-rules": { values: EVERYTHING, node: EVERYTHING },

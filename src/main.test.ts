@@ -50,6 +50,8 @@ before(async () => {
 	}
 	cpSync(join(compiled, "../package.json"), join(folder, "package.json"));
 	writeFileSync(join(dist, "daemon.js"), STAND_IN);
+	// nor is what it is made of
+	writeFileSync(join(dist, "system", "memory.js"), "export const keepSmall = () => {};");
 	writeFileSync(config, `General {\n\tUNIX {\n\t\tPath ${control}\n\t}\n}\n`);
 	server = createServer((socket) => {
 		socket.on("error", () => {});

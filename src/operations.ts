@@ -12,6 +12,7 @@ import { Failover } from "./failover.ts";
 import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
 import type { LocalAddresses } from "./filter/own-connection.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
+import { OverrunWatch } from "./overrun.ts";
 import { Purge, walkSlices } from "./purge.ts";
 import type { LinkSecurity } from "./security/link-security.ts";
 import type { Settings } from "./settings.ts";
@@ -22,11 +23,6 @@ import type { Ticker } from "./sync/ticker.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
 
-/** The first resync after an overrun waits this long, each further one twice as long, milliseconds. */
-const OVERRUN_WAIT_MS = 100;
-const OVERRUN_WAIT_MAX_MS = 5000;
-/** After so long without another overrun the wait begins small again. */
-const OVERRUN_CALM_MS = 10_000;
 /** The kernel's tables are compared with the caches this often, though nothing seems to be wrong, milliseconds. */
 const AUDIT_EVERY_MS = 600_000;
 /** How often a comparison looks whether the commit is over that it waits for. */
@@ -72,8 +68,7 @@ export class Operations {
 	readonly #purge: Purge;
 	/** Cancels what the clock has still to do. */
 	readonly #timers = new Set<() => void>();
-	#overrunWait = OVERRUN_WAIT_MS;
-	#isOverrunPending = false;
+	readonly #overruns: OverrunWatch;
 	#hasGrownFully = false;
 	#suspectedAt = Number.NEGATIVE_INFINITY;
 
@@ -94,6 +89,14 @@ export class Operations {
 			stopPurge: () => this.#purge.stop(),
 			disturbed: () => void this.#attempt(() => this.#resync(KINDS, true)),
 		});
+		this.#overruns = new OverrunWatch({
+			clock: options.clock,
+			resync: () => {
+				options.log.limited("overrun", "events were lost: resync with the kernel tables");
+				return this.#resync(KINDS);
+			},
+			failed: (error) => options.log.error(`${error.message}: trying again`),
+		});
 		this.stopped = new Promise((resolve) => {
 			this.stop = (status) => {
 				options.log.notice("---- shutdown received ----");
@@ -101,6 +104,7 @@ export class Operations {
 				options.handingOver();
 				void this.#purge.stop();
 				options.rehearsal.abort("the daemon is about to stop");
+				this.#overruns.close();
 				for (const cancel of this.#timers) cancel();
 				resolve(status);
 			};
@@ -228,29 +232,7 @@ export class Operations {
 				"maximum netlink socket buffer size reached: events were lost, consider NetlinkBufferSizeMaxGrowth",
 			);
 		}
-		if (resync === false || this.#isOverrunPending) return;
-		this.#isOverrunPending = true;
-		const wait = this.#overrunWait;
-		this.#overrunWait = Math.min(OVERRUN_WAIT_MAX_MS, wait * 2);
-		this.#later(wait, () => {
-			this.#isOverrunPending = false;
-			void this.#afterOverrun();
-		});
-	}
-
-	async #afterOverrun(): Promise<void> {
-		const { log } = this.#options;
-		log.limited("overrun", "events were lost: resync with the kernel tables");
-		try {
-			await this.#resync(KINDS);
-		} catch (error) {
-			log.error(`${(error as Error).message}: trying again`);
-			this.#later(OVERRUN_WAIT_MAX_MS, () => void this.#afterOverrun());
-			return;
-		}
-		this.#later(OVERRUN_CALM_MS, () => {
-			if (!this.#isOverrunPending) this.#overrunWait = OVERRUN_WAIT_MS;
-		});
+		if (resync !== false) this.#overruns.lost();
 	}
 
 	#later(milliseconds: number, action: () => void): void {

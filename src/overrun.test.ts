@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OverrunWatch } from "./overrun.ts";
+import type { Clock } from "./system/clock.ts";
+
+/** Time that the test moves. */
+class Hand implements Clock {
+	#now = 0;
+	#timers: { at: number; callback: () => void }[] = [];
+	now = (): number => this.#now;
+	pause = async (): Promise<void> => {};
+	wall = (): Date => new Date(0);
+	after(milliseconds: number, callback: () => void): () => void {
+		const timer = { at: this.#now + milliseconds, callback };
+		this.#timers.push(timer);
+		return () => {
+			this.#timers = this.#timers.filter((other) => other !== timer);
+		};
+	}
+	async run(milliseconds: number): Promise<void> {
+		const end = this.#now + milliseconds;
+		for (;;) {
+			const next = this.#timers.toSorted((a, b) => a.at - b.at)[0];
+			if (!next || next.at > end) break;
+			this.#timers = this.#timers.filter((other) => other !== next);
+			this.#now = next.at;
+			next.callback();
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		this.#now = end;
+	}
+}
+
+function setUp() {
+	const clock = new Hand();
+	const state = { resyncs: [] as number[], failures: 0, fails: false };
+	const watch = new OverrunWatch({
+		clock,
+		resync: async () => {
+			state.resyncs.push(clock.now());
+			if (state.fails) throw new Error("no");
+		},
+		failed: () => state.failures++,
+	});
+	/** Events are lost every ten milliseconds, for so long. */
+	const storm = async (milliseconds: number) => {
+		for (let i = 0; i < milliseconds; i += 10) {
+			watch.lost();
+			await clock.run(10);
+		}
+	};
+	return { clock, state, watch, storm };
+}
+
+test("one loss has one resync, a tenth of a second later", async () => {
+	const { clock, state, watch } = setUp();
+	watch.lost();
+	await clock.run(60_000);
+	assert.deepEqual(state.resyncs, [100]);
+});
+
+test("however long a storm goes on, a resync begins within a tenth of a second after its last loss", async () => {
+	for (const milliseconds of [50, 500, 5000, 60_000]) {
+		const { clock, state, storm } = setUp();
+		await storm(milliseconds);
+		await clock.run(60_000);
+		const after = state.resyncs.at(-1)! - (milliseconds - 10);
+		assert.ok(after > 0 && after <= 100, `storm of ${milliseconds} ms: ${after} ms later`);
+	}
+});
+
+test("while a storm goes on the tables are read seldom, but they are read", async () => {
+	const { state, storm } = setUp();
+	await storm(60_000);
+	assert.ok(state.resyncs.length >= 12 && state.resyncs.length <= 20, `${state.resyncs.length} resyncs`);
+	const gaps = state.resyncs.map((at, i) => at - (state.resyncs[i - 1] ?? 0));
+	assert.ok(Math.max(...gaps) <= 5010, `${Math.max(...gaps)} ms without one`);
+});
+
+test("the next storm is taken for the first when it comes long after", async () => {
+	const { clock, state, storm } = setUp();
+	await storm(60_000);
+	await clock.run(20_000);
+	const before = state.resyncs.length;
+	await storm(150);
+	assert.equal(state.resyncs.length, before + 1);
+});
+
+test("a resync that fails is tried again, and not after the end", async () => {
+	const { clock, state, watch } = setUp();
+	state.fails = true;
+	watch.lost();
+	await clock.run(5100);
+	assert.deepEqual([state.resyncs, state.failures], [[100, 5100], 2]);
+	watch.close();
+	await clock.run(60_000);
+	assert.equal(state.resyncs.length, 2);
+});
