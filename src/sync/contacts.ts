@@ -104,7 +104,9 @@ export class Contacts {
 	}
 
 	find(node: number): Peer | undefined {
-		return this.peers.find((peer) => peer.node === node);
+		// for each datagram: no closure
+		for (const peer of this.peers) if (peer.node === node) return peer;
+		return undefined;
 	}
 
 	/** A HELLO whose seal is right. @returns why nothing of it counts; "pending" if its sender has to answer first */

@@ -61,21 +61,24 @@ const SHAPES: ReadonlyMap<number, Shape> = new Map<number, Shape>([
 	[RecordType.fetched, { numbers: 5, bytes: 0 }],
 ]);
 
-/** Per record type: of which kind it speaks, and what it says. */
-const STATES: ReadonlyMap<number, readonly [Kind, StateOp]> = new Map<number, readonly [Kind, StateOp]>([
-	[RecordType.conntrackSet, [CONNTRACK, "set"]],
-	[RecordType.conntrackDelete, [CONNTRACK, "delete"]],
-	[RecordType.conntrackWithdraw, [CONNTRACK, "withdraw"]],
-	[RecordType.conntrackClaim, [CONNTRACK, "claim"]],
-	[RecordType.conntrackVerdict, [CONNTRACK, "verdict"]],
-	[RecordType.conntrackReturn, [CONNTRACK, "return"]],
-	[RecordType.expectationSet, [EXPECTATION, "set"]],
-	[RecordType.expectationDelete, [EXPECTATION, "delete"]],
-	[RecordType.expectationWithdraw, [EXPECTATION, "withdraw"]],
-	[RecordType.expectationClaim, [EXPECTATION, "claim"]],
-	[RecordType.expectationVerdict, [EXPECTATION, "verdict"]],
-	[RecordType.expectationReturn, [EXPECTATION, "return"]],
-]);
+/** By record type: of which kind it speaks, and what it says. */
+const STATES = new Array<readonly [Kind, StateOp] | undefined>(256).fill(undefined);
+for (const [type, kind, op] of [
+	[RecordType.conntrackSet, CONNTRACK, "set"],
+	[RecordType.conntrackDelete, CONNTRACK, "delete"],
+	[RecordType.conntrackWithdraw, CONNTRACK, "withdraw"],
+	[RecordType.conntrackClaim, CONNTRACK, "claim"],
+	[RecordType.conntrackVerdict, CONNTRACK, "verdict"],
+	[RecordType.conntrackReturn, CONNTRACK, "return"],
+	[RecordType.expectationSet, EXPECTATION, "set"],
+	[RecordType.expectationDelete, EXPECTATION, "delete"],
+	[RecordType.expectationWithdraw, EXPECTATION, "withdraw"],
+	[RecordType.expectationClaim, EXPECTATION, "claim"],
+	[RecordType.expectationVerdict, EXPECTATION, "verdict"],
+	[RecordType.expectationReturn, EXPECTATION, "return"],
+] as const) {
+	STATES[type] = [kind, op];
+}
 
 /** Acknowledgements, and records of numbers, of one datagram: one for each of sixteen peers, and some to spare. */
 const OTHERS_MAX = 64;
@@ -104,24 +107,23 @@ export class Datagram {
 	decode(bytes: Uint8Array, start: number, end: number): "type" | "payload" | "truncated" | undefined {
 		const { reader } = this;
 		this.stateCount = 0;
-		this.acks = [];
-		this.others = [];
+		if (this.acks.length > 0) this.acks = [];
+		if (this.others.length > 0) this.others = [];
 		reader.reset(bytes, start, end);
 		while (reader.at < end) {
 			const elements = reader.array();
 			const type = reader.uint(0xff);
 			if (reader.failed || elements === 0) return "payload";
-			const state = STATES.get(type);
-			const shape = SHAPES.get(type);
+			const state = STATES[type];
 			if (state) {
 				if (this.stateCount === RECORDS_MAX) return "payload";
-				this.#state(state, elements);
+				this.#state(state[0], state[1], elements);
 			} else if (type === RecordType.ack) {
 				if (elements !== 6 || this.acks.length === OTHERS_MAX) return "payload";
 				this.#ack();
-			} else if (shape) {
+			} else if (SHAPES.has(type)) {
 				if (this.others.length === OTHERS_MAX) return "payload";
-				this.#other(type, elements, shape);
+				this.#other(type, elements, SHAPES.get(type)!);
 			} else if (type >= RecordType.firstOptional) reader.skip(elements - 1);
 			else return "type";
 			if (reader.failed) break;
@@ -130,7 +132,7 @@ export class Datagram {
 		return reader.hasRunOut ? "truncated" : "payload";
 	}
 
-	#state([kind, op]: readonly [Kind, StateOp], elements: number): void {
+	#state(kind: Kind, op: StateOp, elements: number): void {
 		const state = this.states[this.stateCount]!;
 		const records = this.#records[this.stateCount++]!;
 		state.kind = kind;

@@ -117,9 +117,13 @@ export class Outgoing {
 			return;
 		}
 		this.bulk.step(this.#peers);
-		while (this.room > 0 && this.inFlight.hasRoom(this.nextSequence) && this.#datagram(now)) {
+		while (this.#hasWork && this.room > 0 && this.inFlight.hasRoom(this.nextSequence) && this.#datagram(now))
 			this.bulk.step(this.#peers);
-		}
+	}
+
+	get #hasWork(): boolean {
+		for (const peer of this.#peers) if (peer.control !== 0) return true;
+		return this.dirty.queue.length > 0 || this.bulk.retry.length > 0 || this.bulk.walkers !== 0;
 	}
 
 	/** Starts a datagram of other records: the writer stands where they begin. */

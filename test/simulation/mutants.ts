@@ -57,7 +57,7 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "DELETE: version not compared",
 		file: EXTERNAL,
-		find: "if (this.#isCurrent(slot) && version <= store.version(slot))\n                return;\n            if (store.isLive(slot)) {",
+		find: "if (this.isCurrent(slot) && version <= store.version(slot))\n                return;\n            if (store.isLive(slot)) {",
 		replace: "if (store.isLive(slot)) {",
 	},
 	{
@@ -75,13 +75,13 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "graves are collected while older datagrams can still come",
 		file: FTFW,
-		find: "external.collect(peer.window.low);",
+		find: "external.collect(peer.window.low, GRAVES_AT_ONCE);",
 		replace: "external.collect(peer.window.highest + 1);",
 	},
 	{
 		name: "graves are never collected",
 		file: FTFW,
-		find: "external.collect(peer.window.low);",
+		find: "external.collect(peer.window.low, GRAVES_AT_ONCE);",
 		replace: "external;",
 		scenario: "graves",
 	},
@@ -139,6 +139,19 @@ export const MUTANTS: readonly Mutant[] = [
 		file: OUTGOING,
 		find: "if (now - this.inFlight.sentAt(n) < patience)",
 		replace: "if (true)",
+	},
+	{
+		name: "no question goes out alone: what is in flight when nothing follows is sent again",
+		file: FTFW,
+		find: "if (this.outgoing.isQuestionDue(now))",
+		replace: "if (false)",
+		scenario: "acknowledged without being sent again",
+	},
+	{
+		name: "every datagram asks for an acknowledgement",
+		file: "src/sync/pace.js",
+		find: "if (isSoonEnough && !isUrgent)",
+		replace: "if (false)",
 	},
 	{
 		name: "acknowledgements of another epoch count, and those for another node",

@@ -102,4 +102,27 @@ const slowReader: Scenario = {
 	},
 };
 
-export const TIMING: readonly Scenario[] = [fresh, stoppedNode, standstill, slowReader];
+const tail: Scenario = {
+	name: "the end of a burst is acknowledged without being sent again when nothing is lost",
+	run: async () => {
+		const scene = new Scene({ nodes: 2, settings: { credit: 64, datagramMax: 600 } });
+		await scene.startAll();
+		await scene.run(1000);
+		const { network } = scene.world;
+		const before = network.traffic.data;
+		for (let burst = 0; burst < 20; burst++) {
+			// the second change finds that a question has just been asked
+			for (const key of [2 * burst, 2 * burst + 1]) {
+				scene.node(1).kernel.set(0, key, 1);
+				await scene.run(4);
+			}
+			await scene.run(100);
+		}
+		const sent = network.traffic.data - before;
+		scene.expect(sent <= 40, `${sent} datagrams for forty changes`);
+		await scene.untilEqual(4000);
+		return `${sent} datagrams for forty changes`;
+	},
+};
+
+export const TIMING: readonly Scenario[] = [fresh, stoppedNode, standstill, slowReader, tail];
