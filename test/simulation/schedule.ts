@@ -15,6 +15,8 @@ const CONVERGE_WITHIN = 8000;
 const CONVERGE_STEP = 10;
 /** How long nothing may change any more, milliseconds. */
 const QUIET = 250;
+/** The longest that a datagram is in flight before it counts as lost (sync/pace.ts), and its successor's round trip. */
+const PATIENCE = 1500;
 /** After this long what was cut off must be repaired without the help of digests, milliseconds. */
 const REPAIRS_WITHIN = 1500;
 /** Events of the scheduler in one schedule: one that does more does not come to an end. */
@@ -354,6 +356,13 @@ class Schedule {
 		const world = this.#world;
 		const { oracle } = world;
 		await world.run(QUIET);
+		// an acknowledgement that was lost before everything healed is asked for again when patience ends
+		const isUnderWay = (): boolean =>
+			world.nodes.some(({ daemon }) => (daemon?.ftfw.outgoing.inFlight.count ?? 0) > 0);
+		for (let waited = 0; isUnderWay() && !oracle.violation; waited += 20) {
+			if (waited > PATIENCE) oracle.fail("I6", "datagrams are in flight for ever");
+			await world.run(20);
+		}
 		if (oracle.violation) return;
 		const differences = world.differences();
 		if (differences.length > 0) {
