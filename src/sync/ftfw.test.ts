@@ -233,3 +233,18 @@ test("a thousand changes in a second are acknowledged a hundred times, and at on
 	assert.equal(a.ftfw.outgoing.inFlight.count, 0);
 	assert.equal(a.ftfw.counters.recordsResent, 0);
 });
+
+test("the lost tail of a burst is at the peer within thirty milliseconds", () => {
+	for (let start = 0; start < 20; start++) {
+		const sim = new Simulation(300 + start, 2);
+		sim.run(4000 + start);
+		const [sender, receiver] = [sim.nodes[0]!, sim.nodes[1]!];
+		sim.weather.cut.add("1>2");
+		for (let key = 0; key < 200; key++) sim.set(sender, key, 1);
+		sender.ftfw.pump(sim.now);
+		sim.run(1);
+		sim.weather.cut.clear();
+		sim.run(29);
+		assert.equal(sim.held(receiver, sender).size, 200, `after ${start} ms`);
+	}
+});

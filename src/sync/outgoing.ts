@@ -134,7 +134,7 @@ export class Outgoing {
 
 	/** Sends what was written since `begin`, untracked. */
 	end(flags: number, now: number): void {
-		if ((flags & FLAG_ACK) !== 0) this.#pace.asked(now);
+		if ((flags & FLAG_ACK) !== 0) this.#pace.asked(this.nextSequence, now);
 		this.#transmit(flags, 0, 0, now);
 	}
 
@@ -156,7 +156,9 @@ export class Outgoing {
 				if (n === highest) this.#pace.sample(now - this.inFlight.sentAt(n));
 				this.inFlight.settle(n, peer.bit, this.#settled);
 				acked++;
-			} else if (n <= highest - REORDER_MAX) this.#lose(n, peer.bit, now);
+			} else if (n <= highest - REORDER_MAX || this.#pace.isLate(this.inFlight.sentAt(n), highest)) {
+				this.#lose(n, peer.bit, now);
+			}
 		}
 		if (acked > 0) {
 			this.#pace.acknowledged(acked);
@@ -200,7 +202,7 @@ export class Outgoing {
 		const hasRecords = this.inFlight.building > 0;
 		// a bulk does not go on before its control records, and does not end before all of it, is acknowledged
 		const isUrgent = controlled !== 0 || (isLast && bulkPeers !== 0);
-		const asks = hasRecords && this.#pace.asks(this.#limit, isUrgent, now);
+		const asks = hasRecords && this.#pace.asks(this.nextSequence, this.#limit, isUrgent, now);
 		this.#transmit(asks ? FLAG_ACK : 0, peers, bulkPeers, now);
 		return hasRecords;
 	}

@@ -5,9 +5,9 @@ import { Pace } from "./pace.ts";
 /** How many of `count` datagrams at one instant ask, after one that did. */
 function asking(limit: number, count: number): number {
 	const pace = new Pace();
-	pace.asks(limit, true, 0);
+	pace.asks(1, limit, true, 0);
 	let asks = 0;
-	for (let i = 0; i < count; i++) if (pace.asks(limit, false, 0)) asks++;
+	for (let i = 0; i < count; i++) if (pace.asks(i + 2, limit, false, 0)) asks++;
 	return asks;
 }
 
@@ -21,20 +21,20 @@ test("one datagram in sixteen asks, or one in a quarter of what may be in flight
 
 test("the first datagram asks, the next ones after ten milliseconds, and what somebody waits for at once", () => {
 	const pace = new Pace();
-	assert.equal(pace.asks(64, false, 1000), true);
-	assert.equal(pace.asks(64, false, 1009), false);
-	assert.equal(pace.asks(64, true, 1009), true);
-	assert.equal(pace.asks(64, false, 1018), false);
-	assert.equal(pace.asks(64, false, 1019), true);
+	assert.equal(pace.asks(1, 64, false, 1000), true);
+	assert.equal(pace.asks(2, 64, false, 1009), false);
+	assert.equal(pace.asks(3, 64, true, 1009), true);
+	assert.equal(pace.asks(4, 64, false, 1018), false);
+	assert.equal(pace.asks(5, 64, false, 1019), true);
 });
 
 test("when no datagram follows a question goes out alone, and again before patience ends", () => {
 	const pace = new Pace();
-	pace.asks(64, false, 1000);
-	pace.asks(64, false, 1001);
+	pace.asks(6, 64, false, 1000);
+	pace.asks(7, 64, false, 1001);
 	assert.equal(pace.isQuestionDue(1014), false);
 	assert.equal(pace.isQuestionDue(1015), true);
-	pace.asked(1015);
+	pace.asked(9, 1015);
 	assert.equal(pace.isQuestionDue(1034), false);
 	assert.equal(pace.isQuestionDue(1035), true, "the answer, or the question, is lost");
 	assert.ok(1035 < 1001 + pace.patience);
@@ -49,4 +49,12 @@ test("patience covers the time until a datagram is asked for, and four round tri
 	assert.equal(Math.round(pace.patience), 450);
 	pace.acknowledged(1);
 	assert.equal(Math.round(pace.patience), 225);
+});
+
+test("what was sent well before a datagram that has come is lost, what was sent with it may be late", () => {
+	const pace = new Pace();
+	pace.asked(7, 1000);
+	assert.equal(pace.isLate(995, 7), true);
+	assert.equal(pace.isLate(996, 7), false);
+	assert.equal(pace.isLate(900, 6), false, "an answer to an earlier question says nothing");
 });

@@ -13,6 +13,8 @@ const ASK_EVERY = 16;
 /** ... and so long after it; a little later, when none has come, a datagram that does nothing else. */
 const ASK_AFTER = 10;
 const QUESTION_AFTER = 15;
+/** What was sent so long before a datagram that the peer has got, and did not come, is lost: nothing is late by more. */
+const LATE_MAX = 5;
 /** From sending a datagram until it is asked for, at most: whoever keeps the time comes by every ten milliseconds. */
 const ASKED_WITHIN = QUESTION_AFTER + 10;
 /** Without an acknowledgement a datagram counts as lost after this long; four round trips after the question at least. */
@@ -28,6 +30,8 @@ export class Pace {
 	#backoff = 1;
 	#shrunkAt = Number.NEGATIVE_INFINITY;
 	#askedAt = Number.NEGATIVE_INFINITY;
+	/** The number of the last datagram that asked. */
+	#question = 0;
 	/** Datagrams sent since then that have to be acknowledged. */
 	#unasked = 0;
 
@@ -45,15 +49,16 @@ export class Pace {
 	 * @param limit datagrams that may be in flight
 	 * @param isUrgent somebody waits for what it brings
 	 */
-	asks(limit: number, isUrgent: boolean, now: number): boolean {
+	asks(sequence: number, limit: number, isUrgent: boolean, now: number): boolean {
 		this.#unasked++;
 		const isSoonEnough = this.#unasked < Math.min(ASK_EVERY, limit / 4) && now - this.#askedAt < ASK_AFTER;
 		if (isSoonEnough && !isUrgent) return false;
-		this.asked(now);
+		this.asked(sequence, now);
 		return true;
 	}
 
-	asked(now: number): void {
+	asked(sequence: number, now: number): void {
+		this.#question = sequence;
 		this.#askedAt = now;
 		this.#unasked = 0;
 	}
@@ -61,6 +66,11 @@ export class Pace {
 	/** While something is in flight: whether to ask though there is nothing to send, or once more, before patience ends. */
 	isQuestionDue(now: number): boolean {
 		return now - this.#askedAt >= (this.#unasked > 0 ? QUESTION_AFTER : this.patience / 2);
+	}
+
+	/** Whether a datagram that was sent then, and that an acknowledgement up to `highest` does not cover, is lost. */
+	isLate(sentAt: number, highest: number): boolean {
+		return highest >= this.#question && this.#askedAt - sentAt >= LATE_MAX;
 	}
 
 	/** An acknowledgement took so long. */

@@ -10,7 +10,7 @@ const RETURNED_FROM = 128 << 10;
  * but what a datagram needs, so that growing it to 32 MiB, as V8 does when much survives during the start, is no gain.
  * The tables that the caches outgrow are returned to the system.
  *
- * Saves 5 MiB of an empty daemon, and of one with 100,000 entries a third (docs/performance.md, *Memory*).
+ * Saves 5 MiB of an empty daemon, and of one with 100,000 entries a third (`make bench ROWS=memory`).
  */
 export function keepSmall(): void {
 	setFlagsFromString("--semi-space-growth-factor=1");
