@@ -124,6 +124,12 @@ const THEIRS_ALONE: readonly string[] = [
 	"Sync { Mode FTFW { } Multicast { IPv4_address 225.0.0.50 Group 1 } }",
 	"Sync { Mode FTFW { } UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 65536 } }",
 	"Sync { Mode FTFW { } UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.256 Port 1 } }",
+	"Sync { Mode FTFW { } UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 0 } }",
+	"Sync { Mode FTFW { } UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.1 Port 1 } }",
+	"Sync { Mode FTFW { } UDP { IPv4_address 10.0.0.1/8 IPv4_Destination_Address 10.0.0.2 Port 1 } }",
+	"Sync { Mode FTFW { } UDP { IPv4_address fd00::1 IPv4_Destination_Address fd00::2 Port 1 } }",
+	"Sync { Mode FTFW { } UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 } }",
+	"Sync { Mode FTFW { } TCP { Port 1 } }",
 	"Helper { Type ftp inet tcp { QueueNum 65536 } }",
 ];
 const OURS_ALONE: readonly string[] = [

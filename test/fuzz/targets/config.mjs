@@ -4,9 +4,10 @@ import { importer } from "../importer.mjs";
 /** Configuration files. */
 export async function createConfig(dist) {
 	const load = importer(dist);
-	const [{ ConfigError, formatProblem, parseConfig }, { printConfig }] = await Promise.all([
+	const [{ ConfigError, formatProblem, parseConfig }, { printConfig }, { changes }] = await Promise.all([
 		load("config/config.js"),
 		load("config/print.js"),
+		load("config/changes.js"),
 	]);
 	const parse = (text) => {
 		try {
@@ -31,6 +32,7 @@ export async function createConfig(dist) {
 			const again = parse(text);
 			assert.ok(again, `what was printed is no configuration:\n${text}`);
 			assert.equal(printConfig(again.config), text);
+			assert.deepEqual(changes(parsed.config, again.config), []);
 			return true;
 		},
 		finish() {},
