@@ -139,6 +139,7 @@ export const MUTANTS: readonly Mutant[] = [
 		file: OUTGOING,
 		find: "if (now - this.inFlight.sentAt(n) < patience)",
 		replace: "if (true)",
+		scenario: "lost end of a burst",
 	},
 	{
 		name: "no question goes out alone: what is in flight when nothing follows is sent again",

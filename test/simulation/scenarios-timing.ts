@@ -125,4 +125,28 @@ const tail: Scenario = {
 	},
 };
 
-export const TIMING: readonly Scenario[] = [fresh, stoppedNode, standstill, slowReader, tail];
+const lostTail: Scenario = {
+	name: "the lost end of a burst is repaired within 50 ms and a round trip",
+	run: async () => {
+		const scene = new Scene({ nodes: 2 });
+		await scene.startAll();
+		await scene.run(5000);
+		const { cut } = scene.world.network.weather;
+		let most = 0;
+		for (let burst = 0; burst < 20; burst++) {
+			scene.node(1).kernel.set(0, burst, 1);
+			await scene.run(4);
+			cut.add(1 * 256 + 2);
+			scene.node(1).kernel.set(0, burst, 2);
+			await scene.run(5);
+			cut.clear();
+			most = Math.max(most, 5 + (await scene.untilEqual(4000)));
+			await scene.run(100 + burst);
+		}
+		// equality is looked at every five milliseconds
+		scene.expect(most <= 55 + 1, `it took ${most} ms`);
+		return `max ${most.toFixed(0)} ms`;
+	},
+};
+
+export const TIMING: readonly Scenario[] = [fresh, stoppedNode, standstill, slowReader, tail, lostTail];
