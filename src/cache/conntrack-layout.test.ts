@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { arbitraryConntrack } from "../conntrack/arbitrary.ts";
+import { packTcp, TCP_ESTABLISHED } from "../conntrack/protoinfo.ts";
 import * as R from "../conntrack/record.ts";
 import { invertTuple, isPlainReply } from "../conntrack/tuple.ts";
 import { ConntrackLayout } from "./conntrack-layout.ts";
@@ -121,4 +122,55 @@ test("the hash follows the seed", () => {
 	const record = R.newConntrackRecord();
 	const hashes = new Set(Array.from({ length: 100 }, (_, seed) => layout.hash(record, seed)));
 	assert.equal(hashes.size, 100);
+});
+
+test("what is confirmed is what merging would have left, and no news", () => {
+	const difference = fc.record({
+		word: fc.integer({ min: R.REPLY_PORTS, max: R.CONNTRACK_WORDS - 1 }),
+		xor: fc.integer(),
+	});
+	let confirmed = 0;
+	fc.assert(
+		fc.property(
+			arbitraryConntrack({ id: true }),
+			fc.array(difference, { maxLength: 2 }),
+			fc.integer(),
+			(known, changes, left) => {
+				const layout = new ConntrackLayout();
+				const slot = newSlot(layout);
+				layout.pack(slot, AT, known);
+				const shown = known.slice();
+				shown[R.TIMEOUT] = left;
+				for (const { word, xor } of changes) shown[word]! ^= xor;
+				const change = withKeyOf(known, shown);
+				const merged = known.slice();
+				const isNews = R.mergeConntrack(merged, change, R.H_WIRE & ~R.H_TIMEOUT);
+				if (!layout.confirm(slot, AT, change)) {
+					assert.deepEqual(unpacked(layout, slot), known, "nothing was touched");
+					return;
+				}
+				confirmed++;
+				assert.ok(!isNews);
+				assert.deepEqual(unpacked(layout, slot), merged);
+			},
+		),
+		{ numRuns: 2000 },
+	);
+	assert.ok(confirmed > 100, String(confirmed));
+});
+
+test("a timeout is noted, but not that of a moment in which data waits for its acknowledgement", () => {
+	const layout = new ConntrackLayout();
+	for (const flags of [0, 0x10]) {
+		const record = R.newConntrackRecord();
+		record[R.HAS] = R.H_TCP | R.H_TIMEOUT;
+		record[R.PROTOCOLS] = 2 | (6 << 8);
+		record[R.PROTOINFO] = packTcp(TCP_ESTABLISHED, 0, 0, flags, 0);
+		record[R.TIMEOUT] = 432_000;
+		const slot = newSlot(layout);
+		layout.pack(slot, AT, record);
+		record[R.TIMEOUT] = 300;
+		assert.equal(layout.confirm(slot, AT, record), flags === 0);
+		assert.equal(unpacked(layout, slot)[R.TIMEOUT], flags === 0 ? 300 : 432_000);
+	}
 });

@@ -151,6 +151,11 @@ export class InternalCache {
 	applyDumped(record: Int32Array, now: number): void {
 		const slot = this.store.find(record);
 		if (slot >= 0 && this.store.header(slot, STAMP) === this.resync) return;
+		if (slot >= 0 && this.store.confirm(slot, record)) {
+			this.counters.updated++;
+			this.store.setHeader(slot, STAMP, this.resync);
+			return;
+		}
 		const isRevived = slot >= 0 && !this.store.isLive(slot);
 		// what the first dump shows may be a left-over of long ago; what is new in a later one is young
 		this.apply(record, isRevived, now, isRevived || (slot < 0 && this.resync > 1), true);

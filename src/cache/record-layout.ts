@@ -54,6 +54,11 @@ export interface RecordLayout {
 	pack(words: Int32Array, at: number, record: Int32Array): void;
 	/** Writes a record with the same key over a packed one. */
 	repack(words: Int32Array, at: number, record: Int32Array): void;
+	/**
+	 * Compares the record with the packed one of the same key. If nothing differs but how long it has left, notes that and
+	 * answers true; else leaves all as it is.
+	 */
+	confirm(words: Int32Array, at: number, record: Int32Array): boolean;
 	unpack(words: Int32Array, at: number, record: Int32Array): void;
 	/** Gives back what the slot holds elsewhere. */
 	release(words: Int32Array, at: number): void;

@@ -102,6 +102,13 @@ export class RecordStore {
 		endWrite(words, at);
 	}
 
+	/** Whether the entry is live and as the record with its key says, but for the time that is left, which is noted. */
+	confirm(slot: number, record: Int32Array): boolean {
+		const words = this.slab.words(slot);
+		const at = this.slab.offset(slot);
+		return (words[at + META]! & STATE_MASK) === LIVE && this.layout.confirm(words, at + HEADER_WORDS, record);
+	}
+
 	/** Marks a live entry dead: it keeps its slot and its key until `remove`. A withdrawn one has not ended. */
 	bury(slot: number, now: number, isWithdrawn = false): void {
 		const words = this.slab.words(slot);

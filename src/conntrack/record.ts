@@ -135,8 +135,13 @@ function isTimeoutCutShort(record: ConntrackRecord, change: ConntrackRecord): bo
 	if ((record[HAS]! & H_TCP) === 0 || (record[HAS]! & has & H_TIMEOUT) === 0) return false;
 	if ((record[PROTOINFO]! & 0xff) !== TCP_ESTABLISHED || record[TIMEOUT]! >>> 0 <= change[TIMEOUT]! >>> 0)
 		return false;
-	if ((has & H_TCP) === 0) return true;
-	return (change[PROTOINFO]! & 0xff) === TCP_ESTABLISHED && (change[PROTOINFO]! & DATA_UNACKNOWLEDGED) !== 0;
+	return (has & H_TCP) === 0 || mayTellTimeoutOfMoment(change);
+}
+
+/** Whether this is an established connection of which something waits for its acknowledgement. */
+export function mayTellTimeoutOfMoment(record: ConntrackRecord): boolean {
+	if ((record[HAS]! & H_TCP) === 0 || (record[PROTOINFO]! & 0xff) !== TCP_ESTABLISHED) return false;
+	return (record[PROTOINFO]! & DATA_UNACKNOWLEDGED) !== 0;
 }
 
 /** Zeroes the words of absent attributes, so that two records with the same meaning are equal word by word. */
