@@ -19,14 +19,14 @@ import { concatenate, hideStale, isOver, mayMakeRoom, type Place, placeOf } from
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
-import type { CommitResult, JoinedEntry, Refusal } from "./messages.ts";
+import type { CommitResult, EvictJob, JoinedEntry, Refusal } from "./messages.ts";
+import { Slice } from "./slice.ts";
 import { roomWarning } from "./table-room.ts";
 
 /** Slots between two announcements to the worker. */
-const STRIDE = 1024;
-/** The longest that a slice holds up the event loop, milliseconds. */
-const SLICE_MS = 2;
-
+const STRIDE = 256;
+/** Records of one message to the worker: copying them takes well below a millisecond. */
+const PORTION = 1024;
 /** How often entries that change places are looked at: a ring of so many at least is solved. */
 const EVICTIONS_MAX = 8;
 
@@ -179,15 +179,8 @@ export class Commit {
 		const result = await done;
 		await this.#evict(externals, result);
 		await this.#withdrawEnded(externals);
-		const again = externals.flatMap((external) =>
-			[...external.touched!]
-				.filter((slot) => external.store.isLive(slot))
-				.map((slot) => ({ store: this.#shared.get(external.store)!, slot })),
-		);
+		const again = await this.#adoptAgain(externals);
 		if (again.length > 0) {
-			for (const external of externals) {
-				for (const slot of external.touched!) this.#adoptSlot(external, slot, true);
-			}
 			const more = await worker.run({ type: "again", slots: again }, this.#reports());
 			// what was created a moment ago is not a second entry
 			result.created += more.created;
@@ -198,6 +191,22 @@ export class Commit {
 			await this.#evict(externals, result);
 		}
 		return result;
+	}
+
+	/** Takes what the peers have changed meanwhile into the internal cache once more; which it is, as an AgainJob names it. */
+	async #adoptAgain(externals: readonly CommitSource[]): Promise<Int32Array> {
+		const slice = new Slice(this.#options.clock);
+		const again: number[] = [];
+		for (const external of externals) {
+			const store = this.#shared.get(external.store)!;
+			for (const slot of external.touched!) {
+				if (slice.isOver()) await slice.next();
+				if (!external.store.isLive(slot)) continue;
+				again.push(store, slot);
+				this.#adoptSlot(external, slot, true);
+			}
+		}
+		return Int32Array.from(again);
 	}
 
 	/** Says so beforehand when the table has no room for all: at least so many are not in it yet. */
@@ -212,12 +221,14 @@ export class Commit {
 	 * answered yet, or is over by the peer's own word, it goes and they come. All others are refused.
 	 */
 	async #evict(externals: readonly CommitSource[], result: CommitResult): Promise<void> {
-		const internal = this.#options.internal[CONNTRACK];
+		const { worker, clock, internal } = this.#options;
+		const slice = new Slice(clock);
 		// whoever gets a place may leave one that another needs: again, as long as that brings any further
 		for (let round = 0, isMoving = true; round < EVICTIONS_MAX && isMoving; round++) {
-			const slots: { store: number; slot: number; mayGo: boolean }[] = [];
+			const slots: EvictJob["slots"] = [];
 			const occupants: Int32Array[] = [];
 			for (const refusal of this.#clashes.splice(0)) {
+				if (slice.isOver()) await slice.next();
 				const { record, occupant } = refusal;
 				const place = placeOf(externals, record);
 				if (!place) {
@@ -228,17 +239,21 @@ export class Commit {
 				// this commit itself may have replaced one that may not: the worker looks
 				slots.push({ store: this.#shared.get(place.store)!, slot: place.slot, mayGo });
 				occupants.push(occupant!);
-				this.#evicting.add(internal.store.find(record));
+				this.#evicting.add(internal[CONNTRACK].store.find(record));
 			}
-			if (slots.length === 0) break;
-			const job = { type: "evict", slots, occupants: concatenate(occupants) } as const;
-			const more = await this.#options.worker.run(job, this.#reports());
-			result.failed += more.failed - slots.length;
-			result.replaced += more.replaced;
-			result.withoutHelper += more.withoutHelper;
-			isMoving = more.replaced > 0;
+			isMoving = false;
+			for (let at = 0; at < slots.length; at += PORTION) {
+				const some = slots.slice(at, at + PORTION);
+				const theirs = concatenate(occupants.slice(at, at + PORTION));
+				const more = await worker.run({ type: "evict", slots: some, occupants: theirs }, this.#reports());
+				result.failed += more.failed - some.length;
+				result.replaced += more.replaced;
+				result.withoutHelper += more.withoutHelper;
+				if (more.replaced > 0) isMoving = true;
+			}
 		}
 		for (const refusal of this.#clashes.splice(0)) {
+			if (slice.isOver()) await slice.next();
 			const isLate = isOver(refusal.record) && !isOver(refusal.occupant!);
 			this.#refused(isLate ? { ...refusal, cause: "over" } : refusal);
 		}
@@ -265,9 +280,11 @@ export class Commit {
 	async #withdrawEnded(externals: readonly CommitSource[]): Promise<void> {
 		const { worker, clock } = this.#options;
 		const internal = this.#options.internal[CONNTRACK];
+		const slice = new Slice(clock);
 		const ended: Int32Array[] = [];
 		for (const { store, touched } of externals) {
 			for (const slot of touched!) {
+				if (slice.isOver()) await slice.next();
 				// the end of a view that did not count is nobody's end
 				if (store.state(slot) !== DEAD || !store.isOwned(slot)) continue;
 				const record = this.#record;
@@ -279,8 +296,9 @@ export class Commit {
 				internal.bury(known, seconds(clock));
 			}
 		}
-		if (ended.length === 0) return;
-		await worker.run({ type: "delete", records: concatenate(ended) });
+		for (let at = 0; at < ended.length; at += PORTION) {
+			await worker.run({ type: "delete", records: concatenate(ended.slice(at, at + PORTION)) });
+		}
 	}
 
 	#parts(externals: readonly CommitSource[]): { store: number; end: number }[] {
@@ -290,15 +308,13 @@ export class Commit {
 	/** Takes slots 0 .. end into the internal cache and says how far it has come. */
 	async #adopt(external: CommitSource, end: number, announce: (slot: number) => void): Promise<void> {
 		const { clock, pump } = this.#options;
-		let sliceEnd = clock.now() + SLICE_MS;
+		const slice = new Slice(clock);
 		for (let slot = 0; slot < end; slot++) {
 			this.#adoptSlot(external, slot);
-			if ((slot + 1) % STRIDE !== 0) continue;
-			announce(slot + 1);
-			if (clock.now() < sliceEnd) continue;
+			if ((slot + 1) % STRIDE === 0) announce(slot + 1);
+			if (!slice.isOver()) continue;
 			pump();
-			await clock.pause();
-			sliceEnd = clock.now() + SLICE_MS;
+			await slice.next();
 		}
 		announce(end);
 		pump();

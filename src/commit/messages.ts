@@ -72,7 +72,8 @@ export interface ExpectJob {
 export interface AgainJob {
 	type: "again";
 	job: number;
-	slots: { store: number; slot: number }[];
+	/** Pairs: number of the store, slot. */
+	slots: Int32Array;
 }
 
 /** Entries whose reply tuple another one of this kernel held: that one goes, if it may and has not gone yet; the entry comes. */

@@ -105,11 +105,12 @@ function commit(job: CommitJob): CommitResult {
 
 /** Entries that changed behind the cursor; they exist now, so most of them are updates. */
 function again(job: AgainJob): CommitResult {
+	const { slots } = job;
 	conntracks.beginAgain();
-	for (const { store, slot } of job.slots) conntracks.add(stores[store]!, slot);
+	for (let i = 0; i < slots.length; i += 2) conntracks.add(stores[slots[i]!]!, slots[i + 1]!);
 	conntracks.finish();
 	if (labels.isOn) {
-		for (const { store, slot } of job.slots) labels.add(stores[store]!, slot);
+		for (let i = 0; i < slots.length; i += 2) labels.add(stores[slots[i]!]!, slots[i + 1]!);
 		labels.finish();
 	}
 	return conntracks.result;

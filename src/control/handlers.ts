@@ -50,7 +50,7 @@ export interface DaemonControl {
 const HALVES = { all: KINDS, ct: [CONNTRACK], expect: [EXPECTATION] } as const;
 const DONE: Reply = { status: 0 };
 /** Lines per piece of a dump: between two pieces others have their turn. */
-const LINES = 512;
+const LINES = 128;
 
 export function requestHandler(daemon: DaemonControl): RequestHandler {
 	const kindsOf = (kinds: readonly Kind[]): Kind[] =>
