@@ -37,5 +37,5 @@ test("others have their turn while what is kept back is listed", async () => {
 	assert.deepEqual(reply, { status: 0 });
 	assert.equal(text.split(" [why]\n").length - 1, external.store.live);
 	assert.equal(external.store.live, 2000);
-	assert.equal(pauses, 3);
+	assert.equal(pauses, 15);
 });
