@@ -134,15 +134,15 @@ fidelity: build
 kernel-filter: build
 	@KERNEL_FILTER_FLOWS=$(or $(COUNT),1000000) KERNEL_FILTER_SEED=$(or $(SEED),1) node --test --test-reporter=spec dist/filter/kernel-filter.test.js
 
-# ROWS, REPEAT, SCALE, VARIANTS, OTHER: test/bench/main.mjs says what they are
+# ROWS, REPEAT, SCALE, VARIANTS, OTHER, SCHEDULER: test/bench/main.mjs says what they are
 ## bench: ctsync beside conntrackd and the kernel's floor, as a table (ROWS="rate commit" REPEAT=5; root, an hour or two)
 bench: build
-	@export ROWS="$(ROWS)" REPEAT="$(REPEAT)" SCALE="$(SCALE)" VARIANTS="$(VARIANTS)" OTHER="$(OTHER)"
+	@export ROWS="$(ROWS)" REPEAT="$(REPEAT)" SCALE="$(SCALE)" VARIANTS="$(VARIANTS)" OTHER="$(OTHER)" SCHEDULER="$(SCHEDULER)"
 	node test/bench/main.mjs
 
 ## bench-growth: how CPU, memory, commit and convergence grow with entries and rate (SIZES="10k 5M" RATES="1k storm" REPEAT=1; root, an hour)
 bench-growth: build
-	@export SIZES="$(SIZES)" RATES="$(RATES)" REPEAT="$(or $(REPEAT),1)" VARIANTS="$(VARIANTS)" OTHER="$(OTHER)"
+	@export SIZES="$(SIZES)" RATES="$(RATES)" REPEAT="$(or $(REPEAT),1)" VARIANTS="$(VARIANTS)" OTHER="$(OTHER)" SCHEDULER="$(SCHEDULER)"
 	node test/bench/growth.mjs
 
 ## clean: remove what "make build" has made

@@ -19,6 +19,12 @@ export const VARIANTS = {
 	other: { command: process.env.OTHER },
 };
 
+/**
+ * All threads of both daemons have the priority that conntrackd gives itself if nothing is said, or both daemons have that of
+ * any process.
+ */
+export const isRealTime = process.env.SCHEDULER !== "other";
+
 /** Buffers in which nothing is lost, so that what is measured is the work, and those of the shipped configuration. */
 export const LARGE_BUFFERS = { netlink: 32 * MIB, netlinkMax: 32 * MIB, link: 8 * MIB };
 export const SHIPPED_BUFFERS = { netlink: 2 * MIB, netlinkMax: 8 * MIB, link: 1249280 };
@@ -86,8 +92,9 @@ class Daemon {
 		const { command } = VARIANTS[this.#variant];
 		const out = openSync(`${this.#file}.out`, "w");
 		const monitor = { NODE_OPTIONS: `--import=${MONITOR}`, BENCH_LOOP_REPORT: `${this.#file}.loop` };
+		const priority = isRealTime ? ["chrt", "--rr", "99"] : [];
 		const begin = now();
-		this.#child = start(this.#lab.in(this.node, command, "-C", `${this.#file}.conf`), {
+		this.#child = start(this.#lab.in(this.node, ...priority, command, "-C", `${this.#file}.conf`), {
 			stdio: ["ignore", out, out],
 			env: this.isMonitored ? { ...process.env, ...monitor } : process.env,
 		});
@@ -104,7 +111,9 @@ class Daemon {
 			return existsSync(`${this.#file}.ctl`) && (await this.ask("-s cache").catch(() => "")) !== "";
 		};
 		if ((await until(60, answers)) === undefined) throw new Error(`${this.#variant} does not answer`);
-		return now() - begin;
+		const seconds = now() - begin;
+		if (!isRealTime) await run(["chrt", "--all-tasks", "--other", "--pid", "0", `${this.pid}`]);
+		return seconds;
 	}
 
 	async stop() {
@@ -228,6 +237,23 @@ export class Pair {
 		await this.a.start();
 		await this.b.start();
 		await sleep(1500);
+		await this.quiet();
+	}
+
+	/**
+	 * Waits until both sides send no more than what a link at rest carries: a few packets in a fifth of a second. `busy` is
+	 * called after each fifth in which there was more.
+	 */
+	async quiet(busy = async () => {}, limit = 10) {
+		const packets = () => this.a.sent().packets + this.b.sent().packets;
+		const begin = now();
+		for (let before = packets(); now() - begin < limit; ) {
+			await sleep(200);
+			const after = packets();
+			if (after - before <= 4) return;
+			before = after;
+			await busy();
+		}
 	}
 
 	async stop() {

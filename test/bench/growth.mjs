@@ -5,10 +5,9 @@
 //
 // The tables go to build/bench/growth.md, each measurement to build/bench/growth.jsonl. What each figure is stands in
 // rows/table.mjs, rows/commit.mjs and rows/rate.mjs.
-import { Pair } from "./daemon.mjs";
 import { digits, median } from "./report.mjs";
 import { measureCommit } from "./rows/commit.mjs";
-import { OPERATIONS, phase, warmUp } from "./rows/rate.mjs";
+import { measureRates, OPERATIONS, SIDES } from "./rows/rate.mjs";
 import { bareStart, measureFull } from "./rows/table.mjs";
 import { Session } from "./session.mjs";
 import { readNumbers, readSettings, short, TCP4 } from "./settings.mjs";
@@ -26,13 +25,13 @@ const BY_SIZE = [
 	["memory per entry, internal, B", (n) => `memory.v4.internal.${n}`],
 	["memory per entry, external, B", (n) => `memory.v4.external.${n}`],
 ];
-const SIDES = ["sender", "receiver"];
 
 const bySize = (n) => ({
 	name: `growth of ${short(n)}`,
-	async measure(bench, variant) {
+	async *measure(bench, variant) {
 		const bare = await bareStart(bench, variant);
 		await measureFull(bench, variant, n, bare, "v4");
+		yield;
 		await measureCommit(bench, variant, `growth.commit.${n}`, n, { mix: TCP4 });
 	},
 });
@@ -47,19 +46,7 @@ const stepOf = (rate) => ({
 
 const byRate = (rates) => ({
 	name: "growth by rate",
-	async measure(bench, variant) {
-		const pair = new Pair(bench.lab, variant);
-		try {
-			await pair.start();
-			await warmUp(bench, pair);
-			for (const rate of rates)
-				for (const op of OPERATIONS)
-					if (!(await phase(bench, pair, stepOf(rate), op)))
-						throw new Error(`not equal at ${rateText(rate)}`);
-		} finally {
-			await pair.stop();
-		}
-	},
+	measure: (bench, variant) => measureRates(bench, variant, rates.map(stepOf)),
 });
 
 /** The median of all samples with one of these names; incomplete ones are told. */
@@ -109,13 +96,11 @@ async function main() {
 	const sizes = readNumbers("SIZES", SIZES);
 	const rates = readNumbers("RATES", RATES);
 	const session = new Session("growth", settings);
-	await session.inLab(async () => {
-		for (let run = 1; run <= settings.repeat; run++)
-			for (const row of [...sizes.map(bySize), ...(rates.length ? [byRate(rates)] : [])])
-				await session.lab.alone(async () => {
-					session.lab.makeRoom(Math.max(1_200_000, ...sizes));
-					for (const variant of settings.variants) await session.measure(row, variant, run);
-				});
+	await session.inLabs(async () => {
+		for (let run = 1; run <= settings.repeat; run++) {
+			for (const n of sizes) await session.measure(bySize(n), run, Math.max(1_200_000, n));
+			await session.measure(byRate(rates), run, 1_200_000);
+		}
 	});
 	const text = tables(session, sizes, rates);
 	console.log(`${session.publish(text)}\n\n${text}`);

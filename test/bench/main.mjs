@@ -5,16 +5,18 @@
 //   make bench REPEAT=1 SCALE=0.1                a quick look: a tenth of the entries
 //   make bench OTHER=/path/to/bin/ctsync         another tree of ctsync as well, to see what a change has brought
 //   make bench VARIANTS="ctsync floor"           some variants
+//   make bench SCHEDULER=other                   without real-time priority, which conntrackd gives itself
 //
-// Absolute times mean little on a machine that others use, too. So all variants do the same work in turn, within each
-// repetition of each row; what counts are the ratios of their medians. Only one benchmark measures at a time.
+// Absolute times mean little on a machine that others use, too. So all variants do the same work in turn, step by step of
+// each row; what counts are the ratios of their medians. Only one benchmark measures at a time.
 //
 // Each measurement is a line of JSON in build/bench/table.jsonl, with whether both sides were equal in the end; the table
 // is build/bench/table.md. The status is 0 however the figures are, and 1 if something could not be measured.
 //
-//   lab.mjs      two network namespaces, the machine's limits      daemon.mjs   one daemon, a pair of them
-//   meter.mjs    CPU, wire, lost events                            report.mjs   medians, goals, the table
-//   rows/        what is measured, and how                         load/        the generator and the floors, in C
+//   lab.mjs      two network namespaces and their link     machine.mjs  limits of the machine, one benchmark at a time
+//   daemon.mjs   one daemon, a pair of them                meter.mjs    CPU, wire, lost events
+//   rows/        what is measured, and how                 load/        the generator and the floors, in C
+//   session.mjs  has rows measured, variants in turn       report.mjs   medians, goals, the table
 import { aligned, table } from "./report.mjs";
 import { ROWS } from "./rows.mjs";
 import { Session } from "./session.mjs";
@@ -34,13 +36,10 @@ async function main() {
 	const rows = ROWS.filter((row) => namesOf(row).some(wants));
 	const session = new Session("table", settings);
 
-	await session.inLab(async () => {
+	await session.inLabs(async () => {
 		for (let run = 1; run <= settings.repeat; run++)
 			for (const row of rows.filter((row) => run === 1 || !row.isOnce))
-				await session.lab.alone(async () => {
-					session.lab.makeRoom(Math.ceil((row.entries ?? ENTRIES) * Math.max(1, settings.scale)));
-					for (const variant of settings.variants) await session.measure(row, variant, run, wants);
-				});
+				await session.measure(row, run, (row.entries ?? ENTRIES) * Math.max(1, settings.scale), wants);
 	});
 
 	const metrics = rows.flatMap((row) => row.metrics(settings)).filter((metric) => wants(metric.row));

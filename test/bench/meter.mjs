@@ -77,36 +77,30 @@ export class Meter {
 		this.#begin = now();
 	}
 
-	/** Since `begin`: CPU seconds of a and b, bytes and packets that each sent, events that a lost, seconds. */
-	async end() {
+	/**
+	 * Waits until the link is at rest, and takes what the work has cost up to then.
+	 *
+	 * @returns since `begin`: CPU seconds of a and b, bytes and packets that each has sent, events that a has lost, seconds
+	 */
+	async untilQuiet() {
 		const { a, b } = this.#pair;
-		const seconds = now() - this.#begin;
-		const cpu = await cpuOf(this.#lab, a, b);
-		const scheduled = cpu.map((value, index) => value - this.#cpu[index]);
+		let last = await this.#look();
+		await this.#pair.quiet(async () => (last = await this.#look()));
 		const cycles = await Promise.all(this.#cycles.map((counter) => counter.end()));
-		const [sent, back] = [a.sent(), b.sent()];
+		const scheduled = last.cpu.map((value, index) => value - this.#cpu[index]);
 		return {
-			seconds,
+			seconds: last.time - this.#begin,
 			cpu: hertz ? cycles : scheduled,
 			scheduled,
-			bytes: sent.bytes - this.#sent[0].bytes,
-			packets: sent.packets - this.#sent[0].packets,
-			bytesBack: back.bytes - this.#sent[1].bytes,
+			bytes: last.sent.bytes - this.#sent[0].bytes,
+			packets: last.sent.packets - this.#sent[0].packets,
+			bytesBack: b.sent().bytes - this.#sent[1].bytes,
 			drops: a.drops() - this.#drops,
 		};
 	}
 
-	/** Until both sides send no more than what a link at rest carries (a few packets in a fifth of a second). */
-	async quiet(limit = 10) {
+	async #look() {
 		const { a, b } = this.#pair;
-		const packets = () => a.sent().packets + b.sent().packets;
-		const begin = now();
-		for (let before = packets(); now() - begin < limit; ) {
-			await sleep(200);
-			const after = packets();
-			if (after - before <= 4) return true;
-			before = after;
-		}
-		return false;
+		return { time: now(), cpu: await cpuOf(this.#lab, a, b), sent: a.sent() };
 	}
 }

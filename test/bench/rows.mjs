@@ -1,5 +1,6 @@
-// All rows, in the order of the table. A row has a name (or several, `rows`, that are measured together), metrics (what its
-// lines in the table are, with their goals), and measure, which does the work with one variant and emits the figures.
+// All rows, in the order of the table. A row has a name (or several, `rows`, that are measured together), `metrics` (what its
+// lines in the table are, with their goals), and `measure`, a generator that does the work with one variant, step by step, and
+// emits the figures. `isOnce`: not repeated. `entries`: for which the kernel needs room.
 import * as clean from "./rows/clean.mjs";
 import * as client from "./rows/client.mjs";
 import * as commit from "./rows/commit.mjs";

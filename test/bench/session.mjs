@@ -3,9 +3,11 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { Lab } from "./lab.mjs";
+import { isRealTime } from "./daemon.mjs";
+import { Lab, sweep } from "./lab.mjs";
+import { alone, makeRoom, restoreLimits } from "./machine.mjs";
 import { cpuUnit } from "./meter.mjs";
-import { sleep } from "./shell.mjs";
+import { killAll, sleep } from "./shell.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const OUTPUT = here("../../build/bench");
@@ -14,7 +16,7 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
 /** Why nothing can be measured here, if so. */
 function missing() {
 	if (process.getuid() !== 0) return "needs root";
-	for (const tool of ["ip", "setpriv", "flock", "cc", "iptables", "conntrackd"])
+	for (const tool of ["ip", "setpriv", "flock", "chrt", "cc", "iptables", "conntrackd"])
 		try {
 			execFileSync("sh", ["-c", `command -v ${tool}`], { stdio: "ignore" });
 		} catch {
@@ -40,7 +42,8 @@ function buildLoad() {
 export class Session {
 	#file;
 	#output;
-	lab;
+	/** One for each variant. */
+	#labs = new Map();
 	samples = [];
 	/** Measurements that could not be made. */
 	failures = 0;
@@ -54,39 +57,74 @@ export class Session {
 		this.#file = `${OUTPUT}/${name}.jsonl`;
 		writeFileSync(this.#file, "");
 		this.settings = settings;
-		this.lab = new Lab(buildLoad());
+		const ctload = buildLoad();
+		for (const variant of settings.variants) this.#labs.set(variant, new Lab(variant, ctload));
 	}
 
-	/** Runs the action in a laboratory, which is taken down whatever happens. */
-	async inLab(action) {
+	/** Runs the action in laboratories, which are taken down whatever happens. */
+	async inLabs(action) {
 		for (const [signal, status] of Object.entries(SIGNALS))
 			process.on(signal, () => {
-				this.lab.down();
+				this.#down();
 				process.exit(status);
 			});
+		sweep();
+		// The generator and the clients inherit it: what else runs on the machine does not delay what is measured.
+		if (isRealTime) execFileSync("chrt", ["--rr", "--pid", "1", `${process.pid}`]);
 		try {
-			this.lab.up();
+			for (const lab of this.#labs.values()) lab.up();
 			await action();
 		} finally {
-			this.lab.down();
+			this.#down();
 		}
 	}
 
-	/** Has the row measured with one variant; what fails is counted and told. */
-	async measure(row, variant, run, wants = () => true) {
-		const { scale } = this.settings;
+	#down() {
+		killAll();
+		for (const lab of this.#labs.values()) lab.down();
+		restoreLimits();
+	}
+
+	/**
+	 * Has a row measured with all variants. A row's `measure` is a generator; its steps are done in turn, one of each variant
+	 * after the other: what is compared has been done within seconds, whatever else the machine does.
+	 *
+	 * @param entries for which the kernel needs room @param wants which of the row's figures are asked for
+	 */
+	async measure(row, run, entries, wants = () => true) {
+		await alone(async () => {
+			makeRoom(entries);
+			console.error(`bench: ${new Date().toTimeString().slice(0, 8)} ${row.name}, run ${run}`);
+			const sides = this.settings.variants.map((variant) => ({
+				variant,
+				steps: row.measure(this.#bench(row, variant, run, wants), variant),
+			}));
+			for (const running = new Set(sides); running.size; )
+				for (const side of running) {
+					if (await this.#step(row, side)) running.delete(side);
+				}
+		});
+	}
+
+	/** @returns whether this side is done; what fails is told and counted */
+	async #step(row, { variant, steps }) {
+		try {
+			return (await steps.next()).done;
+		} catch (error) {
+			this.failures++;
+			console.error(`bench: ${row.name}, ${variant}: could not be measured: ${error.message}`);
+			return true;
+		}
+	}
+
+	/** What a row works with. */
+	#bench(row, variant, run, wants) {
 		const emit = (metric, value, more = {}, as = variant) => {
 			const sample = { row: row.name, variant: as, run, metric, value, ...more };
 			this.samples.push(sample);
 			appendFileSync(this.#file, `${JSON.stringify(sample)}\n`);
 		};
-		console.error(`bench: ${new Date().toTimeString().slice(0, 8)} ${row.name}, run ${run}, ${variant}`);
-		try {
-			await row.measure({ lab: this.lab, wants, scale, pause: sleep, emit }, variant);
-		} catch (error) {
-			this.failures++;
-			console.error(`bench: ${row.name}, ${variant}: could not be measured: ${error.message}`);
-		}
+		return { lab: this.#labs.get(variant), wants, scale: this.settings.scale, pause: sleep, emit };
 	}
 
 	/** Keeps the text below one line about the machine. @returns that line */

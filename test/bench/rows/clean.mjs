@@ -1,7 +1,6 @@
 // The highest rate at which nothing is lost with the shipped buffers: no event in the kernel's queue, and the peer has
 // everything in the end. Steps down from "as fast as the generator can"; the figure is what the generator came to.
 import { Pair, SHIPPED_BUFFERS } from "../daemon.mjs";
-import { Meter } from "../meter.mjs";
 import { TCP4 } from "../settings.mjs";
 import { warmUp } from "./rate.mjs";
 
@@ -21,9 +20,10 @@ export function metrics() {
 	}));
 }
 
-export async function measure(bench, variant) {
+export async function* measure(bench, variant) {
 	if (variant === "floor") return await measureFloor(bench);
 	for (const rate of RATES) {
+		yield;
 		// what an attempt has lost would be repaired in the middle of the next one
 		const pair = new Pair(bench.lab, variant, { buffers: SHIPPED_BUFFERS });
 		try {
@@ -47,7 +47,7 @@ async function attempt({ lab, scale }, pair, rate) {
 	for (const op of OPERATIONS) {
 		const before = pair.a.drops();
 		found[op] = (await lab.load("a", `${op} ${TCP4} -n ${n} -r ${rate} --errors-ok`)).per_s;
-		await new Meter(lab, pair).quiet(5);
+		await pair.quiet();
 		if (pair.a.drops() !== before || !(await pair.isEqual())) return undefined;
 	}
 	return found;

@@ -35,8 +35,9 @@ export function metrics({ scale }) {
 	});
 }
 
-export async function measure(bench, variant) {
+export async function* measure(bench, variant) {
 	for (const kind of CASES) {
+		yield;
 		const n = sizeOf(kind, bench.scale);
 		const id = `commit.${kind.text}.${short(n)}`;
 		if (variant === "floor") await measureFloor(bench, id, n, kind.mix);

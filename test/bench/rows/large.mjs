@@ -34,9 +34,10 @@ export function metrics({ scale }) {
 	];
 }
 
-export async function measure(bench, variant) {
+export async function* measure(bench, variant) {
 	if (variant !== "ctsync") return;
 	const { lab, emit } = bench;
+	yield;
 	const n = Math.round(ENTRIES * bench.scale);
 	const options = { isMonitored: true };
 	const { memory } = await bareStart(bench, variant, options);

@@ -25,7 +25,7 @@ export function metrics() {
 	);
 }
 
-export async function measure(bench, variant) {
+export async function* measure(bench, variant) {
 	if (variant === "floor") return; // comes with the others
 	const { lab, emit } = bench;
 	const pair = new Pair(lab, variant, { isDirect: true });
@@ -44,6 +44,7 @@ export async function measure(bench, variant) {
 		}
 		await run(WARM, 1000);
 		for (const { rate, count } of RATES) {
+			yield;
 			const { lost, peer_kernel_us, own_event_us } = await run(count, rate);
 			for (const quantile of Object.keys(QUANTILES)) {
 				emit(`latency.${rate}.${quantile}`, peer_kernel_us?.[quantile] ?? null, {

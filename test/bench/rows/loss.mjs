@@ -28,7 +28,7 @@ export function metrics() {
 	];
 }
 
-export async function measure({ lab, emit }, variant) {
+export async function* measure({ lab, emit }, variant) {
 	if (variant === "floor") return;
 	const pair = new Pair(lab, variant);
 	const rule = "INPUT -p udp --dport 3780 -m statistic --mode random --probability";
@@ -47,7 +47,10 @@ export async function measure({ lab, emit }, variant) {
 		for (let i = 0; i < WARM_BURSTS; i++) await burst();
 		await lose("-A");
 		const times = [];
-		for (let i = 0; i < BURSTS; i++) times.push(await burst());
+		for (let i = 0; i < BURSTS; i++) {
+			if (i % 10 === 0) yield;
+			times.push(await burst());
+		}
 		await lose("-D");
 		const isComplete = !times.includes(undefined) && (await pair.isEqual());
 		const milliseconds = times.map((seconds) => (seconds ?? LIMIT) * 1000);

@@ -21,7 +21,7 @@ export function metrics() {
 	}));
 }
 
-export async function measure(bench, variant) {
+export async function* measure(bench, variant) {
 	if (variant === "floor") return;
 	const { lab } = bench;
 	const n = Math.round(ENTRIES * bench.scale);
@@ -29,6 +29,7 @@ export async function measure(bench, variant) {
 	try {
 		await pair.start();
 		if (!(await storm(bench, pair, "create", n))) await pair.startFull(n, TCP4);
+		yield;
 		await storm(bench, pair, "destroy", n);
 	} finally {
 		await pair.stop();

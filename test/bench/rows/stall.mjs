@@ -30,9 +30,10 @@ export function metrics({ scale }) {
 	];
 }
 
-export async function measure(bench, variant) {
+export async function* measure(bench, variant) {
 	if (variant === "floor") return; // comes with the others
 	const { lab } = bench;
+	yield;
 	const n = Math.round(ENTRIES * bench.scale);
 	const pair = new Pair(lab, variant, { isMonitored: true });
 	try {

@@ -72,14 +72,16 @@ export function metrics({ scale }) {
 	return list;
 }
 
-export async function measure(bench, variant) {
+export async function* measure(bench, variant) {
 	for (const n of sizes(bench.scale)) {
+		yield;
 		if (variant === "floor") {
 			if (bench.wants("start")) await measureFloor(bench, n);
 			continue;
 		}
 		const bare = await bareStart(bench, variant);
 		await measureFull(bench, variant, n, bare, "v4");
+		yield;
 		if (bench.wants("memory")) await measureFull(bench, variant, n, bare, "v6");
 	}
 }
