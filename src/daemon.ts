@@ -1,5 +1,4 @@
 // The daemon: builds every part and joins them. The path of an event, from this kernel to the peer's:
-//
 //   netlink/event-listener -> filter -> cache/internal -> sync/outgoing -> channel ~~~~> channel -> sync/ftfw
 //     -> cache/external -> (ctsync -c) -> commit -> kernel
 import { randomBytes } from "node:crypto";
@@ -20,11 +19,12 @@ import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
 import { openLinks } from "./dedicated-link.ts";
 import { entryRules } from "./entry-rules.ts";
+import { directInjection } from "./direct-injection.ts";
 import { EventRouter } from "./event-router.ts";
 import { ExpectationWatch } from "./expectation-watch.ts";
 import { keysInUse } from "./keys-in-use.ts";
 import { EventListener } from "./netlink/event-listener.ts";
-import { KernelDump } from "./netlink/kernel-dump.ts";
+import { KernelDumps } from "./netlink/kernel-dumps.ts";
 import { MasterWatch } from "./netlink/master-watch.ts";
 import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { Operations } from "./operations.ts";
@@ -35,6 +35,7 @@ import {
 	kernelWarnings,
 	netlinkBuffer,
 	nodeIdOf,
+	openLog,
 	policyChecksum,
 	unsupported,
 } from "./setup.ts";
@@ -47,7 +48,6 @@ import { Ticker } from "./sync/ticker.ts";
 import { EPOCH_SIZE } from "./sync/wire/frame.ts";
 import { systemClock } from "./system/clock.ts";
 import { LockFile } from "./system/lockfile.ts";
-import { DaemonLog } from "./system/log.ts";
 import { loadNative } from "./system/native.ts";
 import { applyScheduling } from "./system/scheduling.ts";
 import { ServiceManager } from "./system/service-manager.ts";
@@ -81,12 +81,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 	try {
 		const lock = LockFile.take(native, general.lockFile);
 		cleanup.unshift(() => lock.release());
-		const log = new DaemonLog({
-			clock,
-			console: options.ready === undefined,
-			...(general.logFile === false ? {} : { file: general.logFile }),
-			...(general.syslog === false ? {} : { syslog: { facility: general.syslog, native } }),
-		});
+		const log = openLog(general, { clock, native, console: options.ready === undefined });
 		cleanup.unshift(() => log.close());
 		for (const problem of options.warnings) log.warning(formatProblem(problem));
 		for (const warning of [...warnings, ...kernelWarnings()]) log.warning(warning);
@@ -189,6 +184,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			timeout: sync.commitTimeout,
 			termBegan: () => Math.floor(ftfw.contacts.termFrom(clock.now()) / 1000),
 		};
+		const injection = directInjection(sync, {
+			...committing,
+			native,
+			log,
+			ftfw,
+			checks,
+			isCommitting: () => operations.commit.isRunning,
+			drain: () => listener.drain(),
+			adopted: (record) => masters.committed(record),
+			pump: () => ticker.pump(),
+		});
+		cleanup.unshift(() => injection?.close());
 		const operations = new Operations({
 			rehearsal: new Rehearsal({
 				...committing,
@@ -219,18 +226,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			hasExpectations,
 			resync: new KernelResync({
 				internal,
-				tables: (kind, visit) =>
-					kind === EXPECTATION
-						? expectationDump.expectations(visit)
-						: dump.conntracks((record) => {
-								masters.seen(record);
-								visit(record);
-							}),
-				passes,
+				tables: (kind, visit) => dumps.read(kind, visit),
+				passes: (kind, record) => !injection?.isForeign(kind, record) && passes(kind, record),
 				clock,
 				drain: () => listener.drain(),
 				pump: () => ticker.pump(),
 			}),
+			...(injection && { handOver: (record) => injection.handOver(record) }),
 			handingOver: () => masters.askAll(),
 			events: () => {
 				listener.drain();
@@ -239,21 +241,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			clock,
 			log,
 		});
-		ftfw.onCaches = (made) => {
-			for (const kind of KINDS) operations.commit.share(kind, made[kind]);
-		};
 
 		// the way out of the kernel
 		const buffer = netlinkBuffer(config);
-		const dump = new KernelDump(native, clock, names, { labels });
-		cleanup.unshift(() => dump.close());
-		// a socket of its own: a long dump of the other table must not hold it up
-		const expectationDump = new KernelDump(native, clock, names, { counters: dump.counters });
-		cleanup.unshift(() => expectationDump.close());
+		const dumps = new KernelDumps({ native, clock, names, labels, seen: (record) => masters.seen(record) });
+		cleanup.unshift(() => dumps.close());
 		const router = new EventRouter({
 			internal,
 			passes,
 			masters: expectationMasters,
+			...(injection && { injection }),
 			flushPort: worker.flushPort,
 			clock,
 			ended: (kind, record) => operations.commit.ended(kind, record),
@@ -299,7 +296,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			failed: (error) => log.limited("expectations", error.message),
 		});
 		cleanup.unshift(() => deadlines.close());
-		const events = eventFilter(general.filter, [worker.commitPort, masters.pickUp.port], log);
+		const events = eventFilter(
+			general.filter,
+			[worker.commitPort, masters.pickUp.port, ...(injection ? [injection.port] : [])],
+			log,
+		);
 		const listener = new EventListener({
 			native,
 			clock,
@@ -322,9 +323,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			ftfw,
 			channel,
 			listener,
-			dump,
+			dump: dumps,
 			router,
 			operations,
+			...(injection && { injection }),
 			...(hasExpectations && { policy: checks }),
 			security: {
 				get text() {

@@ -1,5 +1,6 @@
 // Kernel events -> internal caches: which count, and what an event that we caused ourselves means.
 import type { InternalCache } from "./cache/internal-cache.ts";
+import type { Injection } from "./commit/injection.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "./conntrack/kind.ts";
 import { isMasterOf } from "./conntrack/master.ts";
 import { H_HELPER, HAS, newConntrackRecord, ORIG_PORTS } from "./conntrack/record.ts";
@@ -11,6 +12,8 @@ export interface RouterOptions {
 	internal: readonly [InternalCache, InternalCache];
 	passes: (kind: Kind, record: Int32Array) => boolean;
 	masters: Pick<ExpectationMasters, "find" | "locate" | "isAwaited" | "wait" | "forget" | "arrived">;
+	/** Direct injection: which entries of this kernel are the peers'. */
+	injection?: Pick<Injection, "adopt" | "adoptMaster" | "adoptMasterOf" | "gone" | "isForeign">;
 	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
 	flushPort: number;
 	clock: Clock;
@@ -48,8 +51,13 @@ export class EventRouter implements EventHandler {
 	}
 
 	conntrack(event: EventKind, record: Int32Array, port: number): void {
-		const { masters, helped, flushPort } = this.#options;
+		const { masters, helped, flushPort, injection } = this.#options;
 		const isEnd = event === "destroy";
+		if (injection && port === 0) {
+			// whoever sees its packets has it; what they make may hang from another one
+			if (event === "update") injection.adopt(record);
+			else if (event === "new") injection.adoptMaster(record);
+		}
 		this.#route(CONNTRACK, event, record, port === flushPort, port === 0);
 		if (isEnd && port === flushPort) this.#flushed.set(record);
 		if (isEnd || (record[HAS]! & H_HELPER) === 0) return;
@@ -60,8 +68,9 @@ export class EventRouter implements EventHandler {
 	}
 
 	expectation(event: EventKind, record: Int32Array, port: number): void {
-		const { masters, flushPort } = this.#options;
+		const { masters, flushPort, injection } = this.#options;
 		if (event !== "destroy") {
+			if (port === 0) injection?.adoptMasterOf(record);
 			if (masters.find(record)) this.#apply(record, event);
 			else masters.wait(record);
 			return;
@@ -86,7 +95,7 @@ export class EventRouter implements EventHandler {
 
 	/** @param isPacket a packet has caused the event, and nobody's request */
 	#route(kind: Kind, event: EventKind, record: Int32Array, isFlush: boolean, isPacket = true): void {
-		const { internal, passes, clock, ended } = this.#options;
+		const { internal, passes, clock, ended, injection } = this.#options;
 		const cache = internal[kind];
 		if (this.#second < 0) this.#second = Math.floor(clock.now() / 1000);
 		const now = this.#second;
@@ -94,10 +103,14 @@ export class EventRouter implements EventHandler {
 			const slot = cache.store.find(record);
 			const isHeld = slot >= 0 && cache.store.isLive(slot);
 			if (!isFlush) ended(kind, record);
+			if (injection?.gone(kind, record, isPacket && !isFlush)) return;
 			if (isHeld && isFlush) cache.withdraw(slot, now);
 			// an entry that is held ends, whatever the filter says of its last state
 			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
 			else this.filtered++;
+		} else if (!isPacket && injection?.isForeign(kind, record)) {
+			// what a request of somebody's has made of a peer's entry is nobody's state
+			this.filtered++;
 		} else if (passes(kind, record)) {
 			// what a request of somebody's has changed says nothing of packets
 			cache.apply(record, event === "new", now, isPacket);

@@ -94,8 +94,9 @@ export class ExpectationChecks implements ExpectationJudge {
 	 * Commit: a judge of what comes on top of what this kernel has. It is asked for each expectation once.
 	 *
 	 * @param isRehearsal nothing is counted, nothing is logged
+	 * @param besides expectations that this kernel has, too: direct injection has put them there
 	 */
-	forCommit(isRehearsal = false): CommitJudge {
+	forCommit(isRehearsal = false, besides: Iterable<Int32Array> = []): CommitJudge {
 		const { internal, policy, conntracksBeside, ownMaster } = this.#options;
 		const tally = new Tally();
 		const record = this.#copy;
@@ -103,6 +104,9 @@ export class ExpectationChecks implements ExpectationJudge {
 			if (!internal.store.isLive(slot)) continue;
 			internal.store.read(slot, record);
 			tally.add(masterKey(record, this.#master), record[EXP_CLASS]!, false, 0);
+		}
+		for (const injected of besides) {
+			tally.add(masterKey(injected, this.#master), injected[EXP_CLASS]!, false, 0);
 		}
 		return (expectation, store, isCounted) => {
 			// by the key under which it is committed

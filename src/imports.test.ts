@@ -82,6 +82,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"dedicated-link": { values: EVERYTHING, node: EVERYTHING },
 	"keys-in-use": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-checks": { values: EVERYTHING, node: EVERYTHING },
+	"direct-injection": { values: EVERYTHING, node: EVERYTHING },
 	"event-router": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-masters": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },

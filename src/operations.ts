@@ -48,6 +48,8 @@ export interface OperationsOptions {
 	purgeTimeout: () => number;
 	hasExpectations: boolean;
 	resync: KernelResync;
+	/** Direct injection: gives an entry up to the peer that holds it, too, and the kernel keeps it; false if none does. */
+	handOver?: (record: Int32Array) => boolean;
 	/** This node may lose its connections to another: learns what the kernel sends no event for. */
 	handingOver: () => void;
 	/** Kernel events so far, those that are waiting included. */
@@ -75,6 +77,9 @@ export class Operations {
 	constructor(options: OperationsOptions) {
 		this.#options = options;
 		this.commit = options.commit;
+		options.ftfw.onCaches = (made) => {
+			for (const kind of KINDS) options.commit.share(kind, made[kind]);
+		};
 		this.resync = options.resync;
 		this.#purge = new Purge({
 			...options,

@@ -20,6 +20,8 @@ export interface PurgeOptions {
 	addresses: LocalAddresses;
 	/** PurgeTimeout, seconds; asked for anew each time. */
 	purgeTimeout: () => number;
+	/** Direct injection: gives an entry up to the peer that holds it, too, and the kernel keeps it; false if none does. */
+	handOver?: (record: Int32Array) => boolean;
 	clock: Clock;
 	log: Log;
 	/** Entries are about to be deleted. */
@@ -72,7 +74,7 @@ export class Purge {
 	}
 
 	async #run(running: { readonly isStopped: boolean }): Promise<void> {
-		const { internal, peers, worker, addresses, log, clock, begun } = this.#options;
+		const { internal, peers, worker, addresses, log, clock, begun, handOver } = this.#options;
 		const { store } = internal[CONNTRACK];
 		const record = newConntrackRecord();
 		const batches: Int32Array[][] = [[]];
@@ -82,7 +84,7 @@ export class Purge {
 				const theirs = external[CONNTRACK].store.find(record);
 				return theirs >= 0 && external[CONNTRACK].store.isLive(theirs);
 			});
-			if (!isTaken || isOwnConnection(record, addresses)) return;
+			if (!isTaken || isOwnConnection(record, addresses) || handOver?.(record)) return;
 			if (batches.at(-1)!.length === BATCH) batches.push([]);
 			batches.at(-1)!.push(record.slice());
 		});

@@ -10,7 +10,9 @@ import type { OwnTraffic } from "./filter/filter.ts";
 import { kernelFilter } from "./filter/kernel-filter.ts";
 import { crc32c } from "./sync/wire/crc32c.ts";
 import { u32 } from "./sync/wire/frame.ts";
-import type { DaemonLog } from "./system/log.ts";
+import type { Clock } from "./system/clock.ts";
+import { DaemonLog } from "./system/log.ts";
+import type { Native } from "./system/native.ts";
 
 /** Socket buffers where the configuration does not say, bytes. */
 const LINK_BUFFER = 2 << 20;
@@ -32,11 +34,6 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 			`Mode ${sync.mode} is not available in this version: replicating reliably, as Mode FTFW does`,
 		);
 	}
-	if (sync?.disableExternalCache) {
-		warnings.push(
-			"DisableExternalCache is not available in this version: the external cache is kept, commit with -c",
-		);
-	}
 	if (sync?.disableInternalCache) {
 		warnings.push("DisableInternalCache is not available in this version: the internal cache is kept");
 	}
@@ -46,6 +43,19 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	if (sync && !config.security)
 		warnings.push("the dedicated link is not authenticated: whoever reaches it can insert connections");
 	return { fatal, warnings };
+}
+
+/** The log that the configuration asks for, and the console's if the daemon has one. */
+export function openLog(
+	{ logFile, syslog }: Pick<Config["general"], "logFile" | "syslog">,
+	{ clock, native, console }: { clock: Clock; native: Native; console: boolean },
+): DaemonLog {
+	return new DaemonLog({
+		clock,
+		console,
+		...(logFile === false ? {} : { file: logFile }),
+		...(syslog === false ? {} : { syslog: { facility: syslog, native } }),
+	});
 }
 
 /** @throws Error when an address of the link is not this host's or the interface does not exist */

@@ -30,6 +30,18 @@ interface Grave {
 	sequence: number;
 }
 
+/** Follows a peer's cache change by change: direct injection does. */
+export interface ExternalListener {
+	/** A live entry is about to become what the record says. */
+	changing(slot: number, record: Int32Array): void;
+	/** The entry is new or has changed, or counts by now. */
+	told(slot: number): void;
+	/** A bulk says that the entry still is what it was. */
+	confirmed(slot: number): void;
+	/** A live entry is about to go because it has ended at the peer: not because of anybody's flush, nor of a reboot. */
+	ended(slot: number): void;
+}
+
 export class ExternalCache {
 	readonly store: RecordStore;
 	readonly counters: CacheCounters = newCacheCounters();
@@ -44,6 +56,7 @@ export class ExternalCache {
 	 * the entries reads it now.
 	 */
 	leaving: (slot: number, isReplaced: boolean) => void = () => {};
+	listener: ExternalListener | undefined;
 	/** What a new state of an entry is kept back for until somebody has judged it; 0 is nothing. */
 	provisional = 0;
 	/** Entries that were refused or are kept back, by reason. */
@@ -80,6 +93,7 @@ export class ExternalCache {
 		if (before !== 0) this.refusals[before]!--;
 		if (reason !== 0) this.refusals[reason]!++;
 		this.store.setVerdict(slot, reason);
+		if (before !== 0 && reason === 0) this.listener?.told(slot);
 	}
 
 	/** Gives up a live entry that must not be held: only its version is remembered, and why. */
@@ -102,7 +116,10 @@ export class ExternalCache {
 			const held = store.version(slot);
 			if (version < held) return -1;
 			if (version === held) {
-				if (isLive && !this.isConfirmed(slot)) this.#confirm(slot, version);
+				if (isLive && !this.isConfirmed(slot)) {
+					this.#confirm(slot, version);
+					this.listener?.confirmed(slot);
+				}
 				return -1;
 			}
 		}
@@ -114,6 +131,7 @@ export class ExternalCache {
 		}
 		this.#pardon(record, version);
 		if (isLive) {
+			this.listener?.changing(slot, record);
 			this.leaving(slot, true);
 			this.#unconfirm(slot);
 		}
@@ -126,6 +144,7 @@ export class ExternalCache {
 		else counters.created++;
 		this.#confirm(slot, version);
 		this.touched?.add(slot);
+		this.listener?.told(slot);
 		return slot;
 	}
 
@@ -143,6 +162,7 @@ export class ExternalCache {
 			if (this.isCurrent(slot) && version <= store.version(slot)) return;
 			if (store.isLive(slot)) {
 				counters.destroyed++;
+				this.listener?.ended(slot);
 				this.leaving(slot, false);
 				this.#unconfirm(slot);
 			}
@@ -212,9 +232,10 @@ export class ExternalCache {
 	 * The bulk is complete: drops unconfirmed entries among `count` slots from `from` on.
 	 *
 	 * @param keepsEarlier what is known from an earlier epoch only stays
+	 * @param isEnd what is dropped has ended; false: its node has lost it in a reboot
 	 * @returns the slot to go on from, or -1 at the end
 	 */
-	sweep(from: number, count: number, keepsEarlier = false): number {
+	sweep(from: number, count: number, keepsEarlier = false, isEnd = true): number {
 		const { store } = this;
 		// what a commit has taken into the internal cache must still be there when its worker comes to write it
 		if (this.touched) return from;
@@ -222,7 +243,11 @@ export class ExternalCache {
 		for (let slot = from; slot < stop; slot++) {
 			if (!store.isLive(slot) || this.isConfirmed(slot)) continue;
 			if (store.header(slot, STAMP) === this.generation - 1) this.#buryWithdrawn(slot);
-			else if (!keepsEarlier || this.isCurrent(slot)) this.drop(slot);
+			else if (!keepsEarlier || this.isCurrent(slot)) {
+				// even: nobody has withdrawn it before the bulk
+				if (isEnd && (store.header(slot, STAMP) & 1) === 0) this.listener?.ended(slot);
+				this.drop(slot);
+			}
 		}
 		return stop < store.end ? stop : -1;
 	}

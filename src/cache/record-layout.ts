@@ -32,6 +32,8 @@ export const HIDDEN = 1 << 4;
 export const ALIVE_HERE = 1 << 5;
 /** ... and has seen packets since the peer last told of the entry. */
 export const LATER_HERE = 1 << 6;
+/** Of a peer's entry: direct injection has put it into this kernel as it was last told, and has heard of no end since. */
+export const INJECTED = 1 << 7;
 
 /** Of a peer's expectation: five bits for the rule that it breaks or waits for (policy/codes.ts), 0 if it counts. */
 export const VERDICT_SHIFT = 8;

@@ -174,7 +174,7 @@ export class RecordStore {
 		return (this.slab.words(slot)[this.slab.offset(slot) + META]! & mark) !== 0;
 	}
 
-	/** SUPERSEDED, HIDDEN, ALIVE_HERE or LATER_HERE. */
+	/** SUPERSEDED, HIDDEN, ALIVE_HERE, LATER_HERE or INJECTED. */
 	setMark(slot: number, mark: number, isSet: boolean): void {
 		const words = this.slab.words(slot);
 		const at = this.slab.offset(slot) + META;

@@ -19,6 +19,7 @@ import { concatenate, hideStale, isOver, mayMakeRoom, type Place, placeOf } from
 import type { CommitWorker } from "./commit-worker.ts";
 import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
+import { localView } from "./local-view.ts";
 import type { CommitResult, EvictJob, JoinedEntry, Refusal } from "./messages.ts";
 import { Slice } from "./slice.ts";
 import { roomWarning } from "./table-room.ts";
@@ -268,12 +269,10 @@ export class Commit {
 		return known >= 0 && internal.store.isLive(known) && this.#viewOf(known, store, slot) === 0;
 	}
 
-	/** ALIVE_HERE and LATER_HERE, or 0 for a left-over: what this node's entry is to the peer's. */
+	/** What this node's entry is to the peer's; see localView. */
 	#viewOf(known: number, store: RecordStore, slot: number): number {
 		const seen = this.#options.internal[CONNTRACK].store.header(known, UPDATED);
-		const told = store.header(slot, UPDATED);
-		if (seen > told) return ALIVE_HERE | LATER_HERE;
-		return seen === told || seen >= this.#options.termBegan() ? ALIVE_HERE : 0;
+		return localView(seen, store.header(slot, UPDATED), this.#options.termBegan());
 	}
 
 	/** What a peer has ended while it was being committed ends here, too, unless this kernel has its own view of it. */

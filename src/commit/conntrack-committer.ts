@@ -68,7 +68,7 @@ interface Pending {
 export class ConntrackCommitter {
 	readonly requests: RequestSocket;
 	readonly #names: NameTable;
-	readonly #kernel: ConntrackRequests;
+	readonly kernel: ConntrackRequests;
 	readonly #tally = new CommitTally();
 	readonly #meeting: Meeting;
 	readonly #timeouts: KernelTimeouts;
@@ -101,10 +101,10 @@ export class ConntrackCommitter {
 
 	constructor(native: Native, names: NameTable, sysctl: Sysctl = readSysctl) {
 		this.#names = names;
-		this.#kernel = new ConntrackRequests(native, names);
-		this.requests = this.#kernel.socket;
-		this.#meeting = new Meeting(this.#kernel, this.#tally);
-		this.#readBack = new ReadBack(this.#kernel);
+		this.kernel = new ConntrackRequests(native, names);
+		this.requests = this.kernel.socket;
+		this.#meeting = new Meeting(this.kernel, this.#tally);
+		this.#readBack = new ReadBack(this.kernel);
 		this.#sysctl = sysctl;
 		this.#timeouts = new KernelTimeouts(sysctl);
 		this.#clear();
@@ -242,7 +242,7 @@ export class ConntrackCommitter {
 		}
 		const index = this.#count++;
 		const { options, flags: all } = this.#prepare(flags);
-		const { encoder, socket } = this.#kernel;
+		const { encoder, socket } = this.kernel;
 		this.#readers[index] = reader;
 		this.#slots[index] = slot;
 		this.#flags[index] = all;
@@ -255,7 +255,7 @@ export class ConntrackCommitter {
 		const count = this.#count;
 		if (count === 0) return;
 		const errnos = this.#errnos.fill(0);
-		this.#kernel.exchange(
+		this.kernel.exchange(
 			(index, errno) => {
 				errnos[index] = errno;
 			},
@@ -287,8 +287,8 @@ export class ConntrackCommitter {
 		const made = this.#readBack.made(index);
 		if (made && !isAsMeant(this.#readBack.sent(index), made)) {
 			const sent = this.#readBack.sent(index);
-			this.#kernel.encoder.delete(sent, this.requests.sequence(0), 0);
-			this.#kernel.single();
+			this.kernel.encoder.delete(sent, this.requests.sequence(0), 0);
+			this.kernel.single();
 			this.#meeting.refuseTranslated(sent, "create", false);
 			return;
 		}

@@ -67,9 +67,15 @@ export interface Chosen {
 	step: ExpectationStep;
 }
 
+/** Which peer's it is, in the order of `externals`, and its slot there. */
+export interface Placed extends Chosen {
+	peer: number;
+	slot: number;
+}
+
 export interface ExpectationChoice {
 	/** The oldest first: where a helper's limit is reached, the kernel throws out what was made first. */
-	chosen: Chosen[];
+	chosen: Placed[];
 	expired: number;
 	/** In whose place there is a newer one of the same master. */
 	outdated: number;
@@ -86,6 +92,10 @@ export interface ChoiceOptions {
 	clock: Clock;
 	/** A judge for one commit. Absent: all may in. */
 	policy?: () => CommitJudge;
+	/** Which of a peer's expectations are looked at; absent: all. */
+	slots?: (store: RecordStore) => Iterable<number>;
+	/** The peers have just told of them: what has been used does not come back. */
+	isCurrent?: boolean;
 	/** The policy keeps this one out. */
 	keptOut: (record: Int32Array, rule: number) => void;
 }
@@ -97,9 +107,7 @@ export interface ChoiceOptions {
  */
 export type CommitJudge = (expectation: Int32Array, store: RecordStore, isCounted: boolean) => number;
 
-interface Candidate extends Chosen {
-	/** The peer's, in the order of `externals`. */
-	peer: number;
+interface Candidate extends Placed {
 	/** The peer's version, and the seconds at which it was first and last told of. */
 	version: number;
 	created: number;
@@ -111,7 +119,7 @@ interface Candidate extends Chosen {
 
 /** Reads the caches in slices; changes nothing. */
 export async function chooseExpectations(options: ChoiceOptions): Promise<ExpectationChoice> {
-	const { internal, externals } = options;
+	const { internal, externals, slots = slotsOf } = options;
 	const out: ExpectationChoice = { chosen: [], expired: 0, outdated: 0, superseded: 0, consumed: 0 };
 	const now = Math.floor(options.clock.now() / 1000);
 	const candidates: Candidate[] = [];
@@ -119,7 +127,7 @@ export async function chooseExpectations(options: ChoiceOptions): Promise<Expect
 	// where there is one at a time nobody has counted them yet, and each is compared with what its master has
 	const ofMaster = new Map<string, number>();
 	for (const [peer, { store }] of externals(EXPECTATION).entries()) {
-		for (let slot = 0; slot < store.end; slot++) {
+		for (const slot of slots(store)) {
 			if (slot % STRIDE === STRIDE - 1) await options.clock.pause();
 			const verdict = store.verdict(slot);
 			if (!store.isLive(slot)) continue;
@@ -148,7 +156,7 @@ export async function chooseExpectations(options: ChoiceOptions): Promise<Expect
 		}
 	}
 	if (candidates.length === 0) return out;
-	await markConsumed(candidates, options);
+	if (!options.isCurrent) await markConsumed(candidates, options);
 	const local = localGroups(internal[EXPECTATION].store, candidates);
 	const taken = new Map<string, number>();
 	// the newest first, and of two peers' those of the one that knows best
@@ -177,6 +185,10 @@ export async function chooseExpectations(options: ChoiceOptions): Promise<Expect
 	return out;
 }
 
+function* slotsOf(store: RecordStore): Iterable<number> {
+	for (let slot = 0; slot < store.end; slot++) yield slot;
+}
+
 function candidateAt(store: RecordStore, slot: number, peer: number, now: number): Candidate | undefined {
 	const record = newExpectationRecord();
 	store.read(slot, record);
@@ -189,6 +201,7 @@ function candidateAt(store: RecordStore, slot: number, peer: number, now: number
 		record,
 		step: "create",
 		peer,
+		slot,
 		version: store.version(slot),
 		created: store.header(slot, CREATED),
 		updated,

@@ -76,6 +76,16 @@ export class GreReader implements EntryReader {
 	}
 }
 
+/** The entries that stand for this one in the kernel; the records are copies. */
+export function directions(record: ConntrackRecord): ConntrackRecord[] {
+	if (!hasBothKeys(record)) return [record.slice()];
+	return (["original", "reply"] as const).map((form) => {
+		const copy = record.slice();
+		oneWay(copy, form);
+		return copy;
+	});
+}
+
 /** Makes of a call's entry the one of a single direction: the key that is not in its packets is 0. */
 function oneWay(record: ConntrackRecord, direction: "original" | "reply"): void {
 	if ((record[HAS]! & H_REPLY) === 0) invertTuple(record);

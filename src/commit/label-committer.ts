@@ -7,8 +7,8 @@ import { allowsLabels, type LabelMask, NO_LABELS } from "../conntrack/labels.ts"
 import type { NameTable } from "../conntrack/names.ts";
 import { H_LABELS, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import { ConntrackEncoder } from "../netlink/encode-conntrack.ts";
+import type { EntryReader } from "./gre-entry.ts";
 import type { RequestSocket } from "./request-socket.ts";
-import type { StoreReader } from "./store-reader.ts";
 
 const BATCH = 256;
 const ENOSPC = 28;
@@ -37,7 +37,7 @@ export class LabelCommitter {
 	}
 
 	/** Writes the labels of the entry in the slot, sooner or later; `finish` ends it. */
-	add(reader: StoreReader, slot: number): void {
+	add(reader: Pick<EntryReader, "read">, slot: number): void {
 		if (!reader.read(slot, this.#record) || (this.#record[HAS]! & H_LABELS) === 0) return;
 		this.#encoder.labels(this.#record, this.#requests.sequence(this.#batched++), this.#mask);
 		if (this.#batched === BATCH) this.#flush();

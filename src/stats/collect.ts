@@ -1,13 +1,15 @@
 // Counters of the parts -> what the statistics show.
 import type { CacheCounters } from "../cache/cache-counters.ts";
 import type { Channel } from "../channel/channel.ts";
+import type { Injection } from "../commit/injection.ts";
+import type { Kind } from "../conntrack/kind.ts";
 import { formatNode } from "../conntrack/node-id.ts";
 import type { ControlCounters } from "../control/server.ts";
 import type { EventCounters } from "../netlink/event-listener.ts";
 import { formatRefusals } from "../policy/codes.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
 import type { Peer } from "../sync/peer.ts";
-import type { EqualityStats, NodeStats, PeerStats, RuntimeStats } from "./counters.ts";
+import type { EqualityStats, InjectStats, NodeStats, PeerStats, RuntimeStats } from "./counters.ts";
 import {
 	type CacheStats,
 	type LinkStats,
@@ -39,6 +41,24 @@ export function cacheStats(caches: readonly Countable[]): CacheStats {
 		stats.destroyNotFound += counters.destroyNotFound;
 	}
 	return stats;
+}
+
+/** What direct injection has done with the peers' entries of this kind. */
+export function injectStats(
+	{ counters, waiting }: Pick<Injection, "counters" | "waiting">,
+	caches: readonly Countable[],
+	kind: Kind,
+): InjectStats {
+	const of = counters[kind];
+	return {
+		createOk: of.created,
+		createFailed: of.createFailed,
+		updateOk: of.updated,
+		updateFailed: of.updateFailed,
+		destroyOk: of.destroyed,
+		destroyFailed: of.destroyFailed,
+		more: { held: caches.reduce((sum, { store }) => sum + store.live, 0), waiting, kept: of.kept },
+	};
 }
 
 export function linkStats(channel: Channel, isActive: boolean): LinkStats {

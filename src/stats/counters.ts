@@ -32,6 +32,15 @@ export interface InjectStats {
 	updateFailed: number;
 	destroyOk: number;
 	destroyFailed: number;
+	/** What conntrackd does not say. */
+	more?: {
+		/** Entries that the peers have. */
+		held: number;
+		/** Not written yet, or refused and tried again; of both kinds together. */
+		waiting: number;
+		/** Ended at their peer, and alive here. */
+		kept: number;
+	};
 }
 
 /** Traffic of the flows that ended, as the kernel accounted it. */

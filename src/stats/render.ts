@@ -149,8 +149,15 @@ function brief(side: InternalSide | ExternalSide, name: string): string {
 		case "bypass":
 			return renderBypass(side.stats);
 		case "inject":
-			return `external inject:\n${results(side.stats)}\n`;
+			return `external inject:\n${results(side.stats)}${injectLines(side.stats)}\n`;
 	}
+}
+
+/** Lines of our own, below those of conntrackd. */
+function injectLines({ more }: InjectStats): string {
+	if (!more) return "";
+	const row = (label: string, count: number) => `connections ${label}:\t\t${narrow(count)}\n`;
+	return row("of peers", more.held) + row("waiting", more.waiting) + row("kept alive", more.kept);
 }
 
 function results(stats: InjectStats): string {

@@ -2,6 +2,7 @@
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
 import type { RedundantChannel } from "../channel/redundant-channel.ts";
+import type { Injection } from "../commit/injection.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import { Opcode } from "../control/request.ts";
 import type { ControlCounters } from "../control/server.ts";
@@ -9,9 +10,18 @@ import type { EventCounters } from "../netlink/event-listener.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
 import { IN_FLIGHT_MAX } from "../sync/in-flight.ts";
 import type { Clock } from "../system/clock.ts";
-import { cacheStats, linkStats, networkStats, nodeStats, peerStats, runtimeStats } from "./collect.ts";
+import {
+	cacheStats,
+	injectStats,
+	linkStats,
+	networkStats,
+	nodeStats,
+	peerStats,
+	runtimeStats,
+} from "./collect.ts";
 import { type ClusterStats, makeQueueStats, makeTrafficStats } from "./counters.ts";
 import {
+	type ExternalSide,
 	renderCaches,
 	renderGeneral,
 	renderLinks,
@@ -33,6 +43,8 @@ export interface StatisticsSources {
 	dump: { readonly counters: { malformed: number } };
 	router: { readonly filtered: number };
 	operations: { readonly kernelFlushes: number; readonly resync: { readonly count: number } };
+	/** Direct injection. */
+	injection?: Pick<Injection, "counters" | "waiting">;
 	/** The expectation policy's counts; absent where expectations are not replicated. */
 	policy?: { readonly counts: PolicyStats["counts"]; readonly onViolation: string };
 	/** How the dedicated link is protected, in a line. */
@@ -79,11 +91,11 @@ export class Statistics {
 	}
 
 	#sides(kind: Kind) {
-		const { internal, externals } = this.#from;
-		return [
-			{ kind: "cache", stats: cacheStats([internal[kind]]) },
-			{ kind: "cache", stats: cacheStats(externals(kind)) },
-		] as const;
+		const { internal, externals, injection } = this.#from;
+		const external: ExternalSide = injection
+			? { kind: "inject", stats: injectStats(injection, externals(kind), kind) }
+			: { kind: "cache", stats: cacheStats(externals(kind)) };
+		return [{ kind: "cache", stats: cacheStats([internal[kind]]) }, external] as const;
 	}
 
 	#general(kind: Kind): string {

@@ -17,6 +17,7 @@ export function beginReceipt(peer: Peer, id: number, sequence: number): void {
 	peer.bulkReceiving = id;
 	peer.bulkSince = Math.max(peer.bulkSince, sequence);
 	peer.sweepAt[0] = peer.sweepAt[1] = -1;
+	peer.hasLost = false;
 	for (const external of peer.external) external.beginGeneration();
 	peer.equality.reset();
 }
@@ -38,11 +39,12 @@ export function endReceipt(peer: Peer, id: number, now: number): boolean {
 export function sweepReceipt(peer: Peer, now: number): void {
 	if (now >= peer.heldUntil && peer.heldUntil > 0) {
 		peer.heldUntil = Number.NEGATIVE_INFINITY;
+		peer.hasLost = true;
 		if (peer.bulkReceiving === 0) peer.sweepAt[0] = peer.sweepAt[1] = 0;
 	}
 	const isHolding = peer.heldUntil > 0;
 	for (const kind of KINDS) {
 		const at = peer.sweepAt[kind];
-		if (at >= 0) peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS, isHolding);
+		if (at >= 0) peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS, isHolding, !peer.hasLost);
 	}
 }

@@ -54,6 +54,8 @@ export class Ftfw {
 	readonly returned: ReturnSnapshot;
 	/** External caches were made. */
 	onCaches: (caches: readonly [ExternalCache, ExternalCache]) => void = () => {};
+	/** A peer was met for the first time. */
+	onPeer: (peer: Peer) => void = () => {};
 	readonly epoch: Uint8Array;
 	readonly #epochTag: number;
 	readonly #options: FtfwOptions;
@@ -375,6 +377,7 @@ export class Ftfw {
 		const peer = new Peer(node, index, external, equality, challenge);
 		const { expectations } = this.#options;
 		if (expectations) peer.gate = new ExpectationGate(external, expectations);
+		this.onPeer(peer);
 		return peer;
 	}
 

@@ -56,6 +56,8 @@ export class Peer {
 	theirChallenge: Uint8Array = new Uint8Array(0);
 	/** It has restarted with next to nothing: until then (milliseconds) what it had is kept for it. */
 	heldUntil = Number.NEGATIVE_INFINITY;
+	/** That time is over: what goes now was lost, and has not ended. */
+	hasLost = false;
 	/** Entries of it that were held when it restarted, until its first bulk is complete. */
 	heldBefore = 0;
 	/** Entries of mine that it has kept for me. */

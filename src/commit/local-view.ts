@@ -1,0 +1,15 @@
+// What this node's own entry is to a peer's with the same key: alive, alive and later, or the left-over of an earlier
+// term (docs/architecture.md, "What a commit may do to what is there").
+import { ALIVE_HERE, LATER_HERE } from "../cache/record-layout.ts";
+
+/**
+ * ALIVE_HERE and LATER_HERE, or 0 for a left-over. All times in seconds of this node's clock.
+ *
+ * @param seen when this kernel last saw a packet of its entry; NEVER_SEEN: not since the daemon started
+ * @param told when the peer last told of its own
+ * @param termBegan when this node was put in charge; -1: it has been for as long as it can tell
+ */
+export function localView(seen: number, told: number, termBegan: number): number {
+	if (seen > told) return ALIVE_HERE | LATER_HERE;
+	return seen === told || seen >= termBegan ? ALIVE_HERE : 0;
+}
