@@ -415,8 +415,9 @@ if (isInPrivateNetwork(import.meta.url)) {
 		node.tell(SNAT);
 		await node.settle();
 		await has(other);
-		assert.equal(node.refusals.length, 1);
-		assert.equal(counts().createFailed, 1);
+		// once, and more often on a slow machine: it is tried again meanwhile
+		assert.ok(node.refusals.length > 0 && node.refusals.every(({ cause }) => cause === "reply tuple"));
+		assert.equal(counts().createFailed, node.refusals.length);
 		assert.equal(node.injection.waiting, 1);
 		node.kernel.delete(other);
 		await comes(SNAT);
