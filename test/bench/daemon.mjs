@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ADDRESS, LINK } from "./lab.mjs";
+import { equalPriority } from "./machine.mjs";
 import { now, run, sleep, start, until } from "./shell.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -18,12 +19,6 @@ export const VARIANTS = {
 	/** Another tree of ctsync, to compare a change with what was before: OTHER=/path/to/bin/ctsync. */
 	other: { command: process.env.OTHER },
 };
-
-/**
- * All threads of both daemons have the priority that conntrackd gives itself if nothing is said, or both daemons have that of
- * any process.
- */
-export const isRealTime = process.env.SCHEDULER !== "other";
 
 /** Buffers in which nothing is lost, so that what is measured is the work, and those of the shipped configuration. */
 export const LARGE_BUFFERS = { netlink: 32 * MIB, netlinkMax: 32 * MIB, link: 8 * MIB };
@@ -92,9 +87,8 @@ class Daemon {
 		const { command } = VARIANTS[this.#variant];
 		const out = openSync(`${this.#file}.out`, "w");
 		const monitor = { NODE_OPTIONS: `--import=${MONITOR}`, BENCH_LOOP_REPORT: `${this.#file}.loop` };
-		const priority = isRealTime ? ["chrt", "--rr", "99"] : [];
 		const begin = now();
-		this.#child = start(this.#lab.in(this.node, ...priority, command, "-C", `${this.#file}.conf`), {
+		this.#child = start(this.#lab.in(this.node, command, "-C", `${this.#file}.conf`), {
 			stdio: ["ignore", out, out],
 			env: this.isMonitored ? { ...process.env, ...monitor } : process.env,
 		});
@@ -108,12 +102,11 @@ class Daemon {
 				throw new Error(
 					`${this.#variant} has ended with ${ended}: ${readFileSync(`${this.#file}.out`, "utf8")}`,
 				);
+			await equalPriority(this.pid); // again and again: when it changes its own is not known
 			return existsSync(`${this.#file}.ctl`) && (await this.ask("-s cache").catch(() => "")) !== "";
 		};
 		if ((await until(60, answers)) === undefined) throw new Error(`${this.#variant} does not answer`);
-		const seconds = now() - begin;
-		if (!isRealTime) await run(["chrt", "--all-tasks", "--other", "--pid", "0", `${this.pid}`]);
-		return seconds;
+		return now() - begin;
 	}
 
 	async stop() {

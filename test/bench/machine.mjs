@@ -1,14 +1,18 @@
-// What the benchmark needs of the whole machine: room for entries in the kernel, and to be the only one that measures.
+// What the benchmark needs of the whole machine: room for entries in the kernel, to be the only one that measures, and that
+// what else runs does not delay it.
 import { readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
-import { now, start } from "./shell.mjs";
+import { now, run, start } from "./shell.mjs";
 
 const MAX = "/proc/sys/net/netfilter/nf_conntrack_max";
 const BUCKETS = "/sys/module/nf_conntrack/parameters/hashsize";
-const BUCKETS_ENOUGH = 1 << 20;
 /** Of all benchmarks, whichever tree they are from. */
 const LOCK = join(tmpdir(), "ctsync-bench.lock");
+
+/** With "own" all processes have the priority that they give themselves. */
+const isEqual = process.env.SCHEDULER !== "own";
+const NICEST = -20;
 
 /** What the limits were before, by file. */
 const before = new Map();
@@ -16,7 +20,7 @@ const before = new Map();
 /** Raises the limits so that each network namespace may have so many entries; `restoreLimits` puts the old ones back. */
 export function makeRoom(entries) {
 	raise(MAX, Math.ceil(entries * 1.1));
-	raise(BUCKETS, Math.min(entries, BUCKETS_ENOUGH));
+	raise(BUCKETS, 2 ** Math.floor(Math.log2(entries)));
 }
 
 function raise(file, least) {
@@ -30,6 +34,18 @@ function raise(file, least) {
 export function restoreLimits() {
 	for (const [file, value] of before) writeFileSync(file, `${value}`);
 	before.clear();
+}
+
+/** Whatever is started from here on, generator, clients and daemons, inherits it. */
+export function raisePriority() {
+	if (isEqual) setPriority(NICEST);
+}
+
+/** conntrackd makes itself a real-time process if it is not told what to be; ctsync stays what it was started as. */
+export async function equalPriority(pid) {
+	if (!isEqual) return;
+	await run(["chrt", "--all-tasks", "--other", "--pid", "0", `${pid}`]);
+	setPriority(pid, NICEST);
 }
 
 /** Runs the action while no other benchmark measures. */

@@ -5,7 +5,7 @@
 //   make bench REPEAT=1 SCALE=0.1                a quick look: a tenth of the entries
 //   make bench OTHER=/path/to/bin/ctsync         another tree of ctsync as well, to see what a change has brought
 //   make bench VARIANTS="ctsync floor"           some variants
-//   make bench SCHEDULER=other                   without real-time priority, which conntrackd gives itself
+//   make bench SCHEDULER=own                     with the priorities that the daemons give themselves
 //
 // Absolute times mean little on a machine that others use, too. So all variants do the same work in turn, step by step of
 // each row; what counts are the ratios of their medians. Only one benchmark measures at a time.

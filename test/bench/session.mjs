@@ -3,9 +3,8 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { isRealTime } from "./daemon.mjs";
 import { Lab, sweep } from "./lab.mjs";
-import { alone, makeRoom, restoreLimits } from "./machine.mjs";
+import { alone, makeRoom, raisePriority, restoreLimits } from "./machine.mjs";
 import { cpuUnit } from "./meter.mjs";
 import { killAll, sleep } from "./shell.mjs";
 
@@ -69,8 +68,7 @@ export class Session {
 				process.exit(status);
 			});
 		sweep();
-		// The generator and the clients inherit it: what else runs on the machine does not delay what is measured.
-		if (isRealTime) execFileSync("chrt", ["--rr", "--pid", "1", `${process.pid}`]);
+		raisePriority();
 		try {
 			for (const lab of this.#labs.values()) lab.up();
 			await action();
@@ -100,9 +98,8 @@ export class Session {
 				steps: row.measure(this.#bench(row, variant, run, wants), variant),
 			}));
 			for (const running = new Set(sides); running.size; )
-				for (const side of running) {
-					if (await this.#step(row, side)) running.delete(side);
-				}
+				for (const side of running) if (await this.#step(row, side)) running.delete(side);
+			restoreLimits();
 		});
 	}
 
