@@ -199,6 +199,14 @@ export class ExternalCache {
 		return this.store.header(slot, STAMP) >= this.epochGeneration;
 	}
 
+	/** The slot of the live entry if this is the version that the peer has told in its present epoch, else -1. */
+	findVersion(record: Int32Array, version: number): number {
+		const { store } = this;
+		const slot = store.find(record);
+		const isIt = slot >= 0 && store.isLive(slot) && store.version(slot) === version && this.isCurrent(slot);
+		return isIt ? slot : -1;
+	}
+
 	/** No datagram with a sequence number below `sequence` will be accepted any more: so many older graves can go. */
 	collect(sequence: number, most = Number.POSITIVE_INFINITY): void {
 		const stop = Math.min(this.#graves.length, this.#gravesAt + most);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HEADER_WORDS, VERSION_LOW } from "../cache/record-layout.ts";
 import { MARK, newConntrackRecord } from "../conntrack/record.ts";
+import { VERDICT } from "./equality.ts";
 import { recordOf, type SimulatedNode, Simulation } from "./simulation.ts";
 
 /** Two nodes, the first of which has these many entries, in contact and equal. */
@@ -65,6 +66,22 @@ test("an entry that should be gone is found and goes", () => {
 	assert.deepEqual(sim.differences(), []);
 	assert.equal(equalityOf(b, a).refuted, 1);
 	assert.equal(a.internal.conntracks.store.count, 300, "the grave is gone, too");
+});
+
+test("a verdict on what was claimed before the origin restarted takes nothing out", () => {
+	const { a, b } = pair(50);
+	const external = externalOf(b, a);
+	const record = recordOf(7, 0);
+	const version = external.store.version(external.store.find(record));
+	const verdict = { kind: 0, op: "verdict", record, version, node: b.id, detail: VERDICT.neverWas } as const;
+	const told = (): void => b.ftfw.equality.refuted(b.ftfw.peers[0]!, verdict);
+	// the versions of its new life are another count, and none of them is as high
+	external.beginEpoch();
+	told();
+	assert.ok(external.store.find(record) >= 0, "it is all that is known of the entry until the bulk comes");
+	external.set(recordOf(7, 1), version, 0);
+	told();
+	assert.equal(external.store.find(record), -1, "of the same life it counts");
 });
 
 test("an old state under an old version is found", () => {

@@ -244,11 +244,11 @@ export class Equality {
 		outgoing.end(0, now);
 	}
 
-	/** The origin says that a claim of mine was wrong; it may have been put right since, by a change that came first. */
+	/** The origin says that a claim of mine was wrong: unless a change came first, or the claim was made before it restarted. */
 	refuted(peer: Peer, { kind, record, version, detail }: StateRecord): void {
 		const external = peer.external[kind];
-		const slot = external.store.find(record);
-		if (slot < 0 || !external.store.isLive(slot) || external.store.version(slot) !== version) return;
+		const slot = external.findVersion(record, version);
+		if (slot < 0) return;
 		peer.equality.refuted++;
 		external.store.read(slot, record);
 		if (detail === VERDICT.neverWas) external.drop(slot);
