@@ -292,9 +292,10 @@ export class Pair {
 			throw new Error(`${this.#variant}: the external cache does not get ${n} entries`);
 	}
 
-	/** Does b's external cache hold what a's kernel has, entry by entry? */
-	async isEqual() {
-		return same(await this.#lab.load("a", "digest --original"), await this.b.digest("external"));
+	/** Does b's external cache hold what a's kernel has, entry by entry, and the kernel n entries (if n is told)? */
+	async isEqual(n) {
+		const kernel = await this.#lab.load("a", "digest --original");
+		return (n === undefined || kernel.n === n) && same(kernel, await this.b.digest("external"));
 	}
 
 	/** Does a's internal cache hold what its kernel has, too? */

@@ -125,7 +125,7 @@ async function phase({ lab, emit }, pair, { rate, entries: n, text }, op) {
 	await meter.begin();
 	const generator = await lab.load("a", `${op} ${TCP4} -n ${n} -r ${rate} --errors-ok`);
 	const cost = await meter.untilQuiet();
-	const isComplete = await pair.isEqual();
+	const isComplete = await pair.isEqual(op === "destroy" ? 0 : n);
 	const { seconds, drops, scheduled, packets, bytesBack } = cost;
 	const more = { isComplete, n, seconds, drops, scheduled, perSecond: generator.per_s };
 	emit(`cpu.sender.${text}.${op}`, (cost.cpu[0] / n) * 1e6, more);
