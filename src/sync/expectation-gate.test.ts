@@ -233,3 +233,30 @@ test("a restart of the peer brings the same verdicts", () => {
 	assert.equal(c.external().refused, 1);
 	assert.ok(c.isEqual());
 });
+
+test("what was withdrawn does not keep out what the helper announces next", () => {
+	const c = cluster();
+	c.track(ftp);
+	c.expect(data);
+	c.sim.run(3000);
+	const { conntracks, expectations } = c.a.internal;
+	// the operator of A flushes its kernel's tables; the connection goes on, and its helper announces another port
+	for (const cache of [expectations, conntracks]) cache.withdraw(0, Math.floor(c.sim.now / 1000));
+	c.sim.run(1000);
+	assert.deepEqual(c.held(), { counts: 1 }, "it has not ended");
+	c.track(ftp);
+	c.expect(expectationOf(ftp, { timeout: 300, dport: 40_123 }));
+	c.sim.run(1000);
+	assert.deepEqual(c.held(), { counts: 1, 13: 1 });
+	const { store } = c.external();
+	const announced = store.find(
+		expectationToRecord(expectationOf(ftp, { timeout: 300, dport: 40_123 }), c.b.names),
+	);
+	assert.equal(store.verdict(announced), 0, "the later one counts");
+	c.sim.run(8000);
+	assert.ok(c.isEqual());
+	c.a.ftfw.bulk(c.sim.now);
+	c.sim.run(1000);
+	assert.deepEqual(c.held(), { counts: 1 });
+	assert.equal(c.external().refused, 0);
+});

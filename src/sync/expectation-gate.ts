@@ -54,6 +54,7 @@ export class ExpectationGate {
 	/** Masters whose expectations are to be judged again. Emptied with each datagram. */
 	readonly #toReview = new Set<number>();
 	readonly #expectation = newExpectationRecord();
+	readonly #sibling = newExpectationRecord();
 	readonly #master = newConntrackRecord();
 	/** The slot whose expectation, which counted, is being replaced; -1 is none. */
 	#replaced = -1;
@@ -136,6 +137,9 @@ export class ExpectationGate {
 		const standing = this.#tally.standing(key, record[EXP_CLASS]!, isNew, now);
 		const master = findMaster(this.#external[CONNTRACK], record, this.#master, true);
 		let verdict = this.#judge.judge(record, master, standing);
+		if (verdict === TOO_MANY && external.isConfirmed(slot) && this.#makeRoom(slot, key)) {
+			verdict = this.#judge.judge(record, master, this.#tally.standing(key, record[EXP_CLASS]!, isNew, now));
+		}
 		const isCrowd = this.#slots.get(key)!.size > HELD_OF_MASTER * this.#judge.mostOfMaster;
 		if (isCrowd && verdict === AWAITS_MASTER) verdict = TOO_MANY;
 		if (isTaken ? isNew || verdict !== ACCEPTED : verdict !== before)
@@ -157,6 +161,27 @@ export class ExpectationGate {
 		if (!isKept) external.refuse(slot, verdict);
 		else if (verdict === TOO_MANY) this.#tooMany.add(slot);
 		else this.#tooMany.delete(slot);
+	}
+
+	/**
+	 * The peer has withdrawn an expectation, which is held until its next bulk, and its helper has announced another one of
+	 * the class: the kernel would not have both (nf_ct_expect_related_report evicts the oldest), so the withdrawn one stands back.
+	 */
+	#makeRoom(slot: number, key: number): boolean {
+		const external = this.#external[EXPECTATION];
+		const { store } = external;
+		const expectationClass = this.#expectation[EXP_CLASS]!;
+		for (const other of this.#slots.get(key)!) {
+			if (other === slot || store.verdict(other) !== ACCEPTED || external.isConfirmed(other)) continue;
+			store.read(other, this.#sibling);
+			if (this.#sibling[EXP_CLASS] !== expectationClass) continue;
+			this.#tally.remove(key, expectationClass);
+			external.keepBack(other, TOO_MANY);
+			this.#kept++;
+			if (this.#tooMany.size < KEPT_MAX) this.#tooMany.add(other);
+			return true;
+		}
+		return false;
 	}
 
 	/** The entry in this slot will not be there any more as it is. */

@@ -41,7 +41,7 @@ link_sections() {
 	local default=
 	! has_spare || default=Default
 	link_section "$1" sync0 3 | sed "1s/{/$default {/"
-	! has_spare || link_section "$1" spare0 4
+	! has_spare || link_section "$1" spare0 9
 }
 
 # link_section NODE DEVICE NET
@@ -120,7 +120,7 @@ filter_section() {
 				IPv4_address 10.10.1.$1
 				IPv4_address 10.10.2.$1
 				IPv4_address 10.10.3.0/24
-				IPv4_address 10.10.4.0/24
+				IPv4_address 10.10.9.0/24
 				IPv6_address ::1
 			}
 		}

@@ -231,7 +231,7 @@ build_firewall() {
 		addr add fd10:1::$n/64 dev lan0 nodad
 		addr add fd10:2::$n/64 dev wan0 nodad
 		addr add fd10:3::$n/64 dev sync0 nodad
-		$(has_spare && printf '%s\n' "link set spare0 up" "addr add 10.10.4.$n/24 dev spare0" "addr add fd10:4::$n/64 dev spare0 nodad")
+		$(has_spare && printf '%s\n' "link set spare0 up" "addr add 10.10.9.$n/24 dev spare0" "addr add fd10:9::$n/64 dev spare0 nodad")
 	BATCH
 }
 
