@@ -38,10 +38,12 @@ others_of() { local fw; for fw in "${LAB_FIREWALLS[@]}"; do [ "$fw" = "$1" ] || 
 
 # link_sections NODE: the dedicated link, and the second one where there is a cable for it
 link_sections() {
-	local default=
-	! has_spare || default=Default
-	link_section "$1" sync0 3 | sed "1s/{/$default {/"
-	! has_spare || link_section "$1" spare0 9
+	if has_spare; then
+		link_section "$1" sync0 3 | sed "1s/{/Default {/"
+		link_section "$1" spare0 9
+	else
+		link_section "$1" sync0 3
+	fi
 }
 
 # link_section NODE DEVICE NET
