@@ -89,7 +89,7 @@ function declareTests(): void {
 		interfaceInfo: ["lo"],
 		lock: [-1],
 		unshareNetwork: [],
-		setScheduler: [-1, 0],
+		setScheduler: [-1, -1, 0],
 		returnMemory: [128 << 10],
 		closeSocket: [-1],
 		receive: [-1, bytes, 16, lengths, null],

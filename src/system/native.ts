@@ -29,8 +29,11 @@ export interface Native {
 	lock(fd: number): number;
 	/** From now on this thread's sockets open in an empty network namespace of its own; throws EPERM without CAP_SYS_ADMIN. */
 	unshareNetwork(): void;
-	/** Of this thread: SCHED_FIFO 1 or SCHED_RR 2, priority 1 to 99 (sched_setscheduler(2)); throws EPERM without CAP_SYS_NICE. */
-	setScheduler(policy: number, priority: number): void;
+	/**
+	 * Of a thread of this process, by number, and those that it starts: SCHED_FIFO 1 or SCHED_RR 2, priority 1 to 99
+	 * (sched_setscheduler(2)); throws EPERM without CAP_SYS_NICE, ESRCH when there is no such thread.
+	 */
+	setScheduler(thread: number, policy: number, priority: number): void;
 	/** What is freed goes back to the system from so many bytes on; for the whole process (mallopt(3), glibc only). */
 	returnMemory(threshold: number): void;
 	closeSocket(fd: number): void;

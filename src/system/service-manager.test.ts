@@ -82,23 +82,39 @@ test("a watchdog for another process is not fed, and without a socket nothing is
 	assert.deepEqual(none.said, []);
 });
 
-test("a scheduler that is refused is told, and one that is granted is not", () => {
+test("a scheduler is for every thread; one that is refused is told once, and a thread that has ended is not", () => {
 	const calls: number[][] = [];
 	const told: string[] = [];
 	const native = { setScheduler: (...args: number[]) => void calls.push(args) };
-	applyScheduling(native, { type: "RR", priority: 99 }, (text) => void told.push(text));
-	applyScheduling(native, { type: "FIFO", priority: 5 }, (text) => void told.push(text));
-	applyScheduling(native, { type: "FIFO", priority: 0 }, (text) => void told.push(text));
+	const ask = (
+		of: Pick<Native, "setScheduler">,
+		type: "RR" | "FIFO",
+		priority: number,
+		threads = [7, 8],
+	): void =>
+		applyScheduling(
+			of,
+			{ type, priority },
+			(text) => void told.push(text),
+			() => threads,
+		);
+	ask(native, "RR", 99);
+	ask(native, "FIFO", 5, [7]);
+	ask(native, "FIFO", 0);
 	assert.deepEqual(calls, [
-		[2, 99],
-		[1, 5],
+		[7, 2, 99],
+		[8, 2, 99],
+		[7, 1, 5],
 	]);
 	assert.equal(told.length, 0);
-	const refusing = {
+	const failing = (code: string): Pick<Native, "setScheduler"> => ({
 		setScheduler: (): void => {
-			throw new Error("sched_setscheduler: Operation not permitted");
+			throw Object.assign(new Error("sched_setscheduler: Operation not permitted"), { code });
 		},
-	};
-	applyScheduling(refusing, { type: "RR", priority: 1 }, (text) => void told.push(text));
+	});
+	ask(failing("ESRCH"), "RR", 1);
+	assert.equal(told.length, 0);
+	ask(failing("EPERM"), "RR", 1);
+	assert.equal(told.length, 1);
 	assert.match(told.join(), /^cannot have Scheduler RR, priority 1: .*not permitted .*CAP_SYS_NICE/);
 });

@@ -229,17 +229,14 @@ static napi_value unshare_network(napi_env env, napi_callback_info info) {
 	return NULL;
 }
 
-/*
- * setScheduler(policy, priority): of the calling thread (sched_setscheduler(2)). Children and threads that it starts
- * afterwards have the usual policy.
- */
+/* setScheduler(thread, policy, priority): of one thread of this process and those that it starts (sched_setscheduler(2)) */
 static napi_value set_scheduler(napi_env env, napi_callback_info info) {
-	int32_t policy, priority;
-	ARGS(2);
-	if (!get_int(env, argv[0], &policy) || !get_int(env, argv[1], &priority))
+	int32_t thread, policy, priority;
+	ARGS(3);
+	if (!get_int(env, argv[0], &thread) || !get_int(env, argv[1], &policy) || !get_int(env, argv[2], &priority))
 		return bad_argument(env);
 	struct sched_param param = {.sched_priority = priority};
-	if (sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &param) < 0)
+	if (sched_setscheduler(thread, policy, &param) < 0)
 		return system_error(env, "sched_setscheduler", errno);
 	return NULL;
 }
