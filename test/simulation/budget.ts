@@ -23,9 +23,9 @@ export function excess(traffic: Traffic, work: Work): string | undefined {
 	// Each state is in one datagram, or shares one. A bulk takes its control records, and a datagram for two entries at
 	// worst. What does not arrive is sent again; so is, now and then, what is in flight to somebody who does not answer.
 	const data = 1.5 * (changes + bulks * (4 + entries / 2) + traffic.harmed + 20 + 20 * nodes * seconds);
-	// One datagram in four asks at most (the window may be small), and one each ten milliseconds; control records do, and
-	// what is sent again, or its absence, makes nodes ask.
-	const asking = 1.2 * (traffic.data / 4 + 60 * nodes * seconds + traffic.harmed / 4 + 20);
+	// One datagram in four asks at most (the window may be small), and one each ten milliseconds; so do those that begin and
+	// end a bulk, and its last one before the end; and what is sent again, or its absence, makes nodes ask.
+	const asking = 1.2 * (traffic.data / 4 + 3 * bulks + 60 * nodes * seconds + traffic.harmed / 4 + 20);
 	// Every receiver answers a question at most once, whatever becomes of its copies, and says that it is alive. Digests
 	// go round every 20 ms while nodes meet; what they find is claimed, judged and asked for.
 	const other = traffic.asking * peers + 70 * nodes * seconds + 20 * Math.max(contacts, nodes * peers);
