@@ -135,13 +135,6 @@ export const MUTANTS: readonly Mutant[] = [
 		replace: "",
 	},
 	{
-		name: "what is in flight never expires",
-		file: OUTGOING,
-		find: "if (now - this.inFlight.sentAt(n) < patience)",
-		replace: "if (true)",
-		scenario: "lost end of a burst",
-	},
-	{
 		name: "no question goes out alone: what is in flight when nothing follows is sent again",
 		file: FTFW,
 		find: "if (this.outgoing.isQuestionDue(now))",
@@ -328,6 +321,9 @@ export const MUTANTS: readonly Mutant[] = [
  *   key holds one that has ended, and loses it by the END a moment before it gets the new one instead of at that moment.
  * - "What was lost is sent again only if it is still in the version that was lost" (outgoing.ts, #isStill). What is sent
  *   is always the present state, so a key that is marked once more is sent once more, and a receiver takes no notice.
+ * - "What is in flight expires" (outgoing.ts, expire). While anything is in flight a question goes out each half of patience, and
+ *   whatever is older than an answered question and not in the answer is lost at once. A peer that answers none leaves the
+ *   set of those that hear. So this only makes room for the others a little earlier, in the 300 ms before it has left.
  * - "Acknowledgements of another epoch do not count", and "those for another node do not count", each without the
  *   other: epoch tags of two epochs or two nodes are equal once in 2^32 times. Both together are a mutant above.
  */
