@@ -170,6 +170,16 @@ test("a default link that fails again and again is taken again later and later",
 		waits.push(Math.round((clock.now() - left) / 1000));
 	}
 	assert.deepEqual(waits, [5, 10, 20, 40]);
+	clock.pass(80_000);
+	links[0]!.state = "NO-CARRIER";
+	clock.pass(100);
+	links[0]!.state = "RUNNING";
+	const left = clock.now();
+	while (active(channel) !== "eth0") {
+		hear(0);
+		clock.pass(100);
+	}
+	assert.equal(Math.round((clock.now() - left) / 1000), 5, "once it has worked for long it is as at first");
 });
 
 test("the counters are the sum of all links, and each link has its own", () => {

@@ -142,7 +142,12 @@ export class RedundantChannel implements Channel {
 	#goBack(now: number): void {
 		this.#hasNone = false;
 		const first = this.#members[0]!;
-		if (this.#active === first || now - this.#since < this.#returnAfter) return;
+		if (now - this.#since < this.#returnAfter) return;
+		if (this.#active === first) {
+			// it has worked for longer than it was waited for: what was is forgiven
+			this.#returnAfter = RETURN_AFTER;
+			return;
+		}
 		if (first.link.status() !== "RUNNING" || !this.#isHeard(first, now)) return;
 		this.#returnedAt = now;
 		this.#take(first, now, "the default works again");

@@ -41,7 +41,7 @@ const CONNECT_WITHIN = 2000;
 const USER_TIMEOUT = 3000;
 /** Bytes that wait in this process for the kernel to take them; beyond that, datagrams are dropped. */
 const QUEUE_MAX = 1 << 20;
-/** Connections from one address that are read; an older one gives way. */
+/** Connections that the kernel holds ready to be accepted. */
 const BACKLOG = 16;
 const SOCK_STREAM = 1;
 const IPPROTO_TCP = 6;
@@ -66,10 +66,10 @@ export class TcpChannel implements Channel {
 	readonly #server: net.Server;
 	readonly #listener: number;
 	readonly #outgoing: readonly Outgoing[];
-	/** What others have opened, by address. Bounded: the destinations. */
+	/** What others have opened, by address; a new one of the same address takes its place. Bounded: the destinations. */
 	readonly #incoming = new Map<string, net.Socket>();
-	/** Datagrams of this turn of the event loop, with their lengths. Bounded: QUEUE_MAX. */
-	#batch = Buffer.alloc(64 * (LENGTH_SIZE + DATAGRAM_MAX));
+	/** Datagrams of this turn of the event loop, with their lengths. Bounded: what is in it goes out when it is full. */
+	readonly #batch = Buffer.alloc(64 * (LENGTH_SIZE + DATAGRAM_MAX));
 	#batched = 0;
 	#bytes = 0;
 	#handler: DatagramHandler = () => false;
@@ -186,7 +186,8 @@ export class TcpChannel implements Channel {
 		});
 		// nobody answers on this one
 		socket.resume();
-		const isLinkLocal = one.text.toLowerCase().startsWith("fe8");
+		// fe80::/10 (RFC 4291) says nothing without its interface
+		const isLinkLocal = /^fe[89ab]/i.test(one.text);
 		socket.connect({ host: isLinkLocal ? `${one.text}%${this.device}` : one.text, port: link.port });
 	}
 
