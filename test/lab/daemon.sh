@@ -8,15 +8,17 @@
 #   ctl NODE ARGS...             a client command
 #   daemon_log NODE              what it has logged so far
 
-# Settings; a test changes them before daemon_start.
+# Settings; a test changes them before daemon_start. LAB_DEFAULT_MODE, _MODE_EXTRA and _POLL in the environment have any test
+# run in another mode.
 lab_defaults() {
-	LAB_MODE=FTFW                   # FTFW, NOTRACK, ALARM
+	LAB_MODE=${LAB_DEFAULT_MODE:-FTFW}              # FTFW, NOTRACK or ALARM, in any case
+	LAB_POLL=${LAB_DEFAULT_POLL:-}                  # seconds: PollSecs instead of the kernel's events
 	LAB_LINK=multicast              # multicast, udp or tcp; with a 6 behind it over IPv6
 	LAB_EXPECT=On                   # On, Off, or { ftp }
 	LAB_FIREWALLS=(fw1 fw2)         # who is on the link; mesh.sh has three
 	LAB_PROTOCOLS='TCP UDP'         # what is replicated
 	LAB_FILTER=Userspace            # or Kernelspace: where events are filtered
-	LAB_MODE_EXTRA=                 # more lines for Mode { }
+	LAB_MODE_EXTRA=${LAB_DEFAULT_MODE_EXTRA:-}      # more lines for Mode { }, as DisableExternalCache On
 	LAB_SYNC_EXTRA=                 # more lines for Sync { }
 	LAB_OPTIONS_EXTRA=              # more lines for Options { }
 	LAB_GENERAL_EXTRA=              # more lines for General { }
@@ -81,7 +83,7 @@ daemon_config() {
 	fi
 	cat >"$(conf_of "$fw")" <<-CONF
 		Sync {
-			Mode $LAB_MODE {
+			Mode ${LAB_MODE^^} {
 				$LAB_MODE_EXTRA
 			}
 			$(link_sections "$fw")
@@ -103,6 +105,7 @@ daemon_config() {
 			}
 			NetlinkBufferSize 2097152
 			NetlinkBufferSizeMaxGrowth 8388608
+			$([ -z "$LAB_POLL" ] || echo "PollSecs $LAB_POLL")
 			$LAB_GENERAL_EXTRA
 			$([ "$LAB_OWN" = replicated ] || filter_section "$n")
 		}
