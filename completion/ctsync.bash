@@ -13,21 +13,45 @@ _ctsync() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 			-C) ((i++)) ;;
-			commit | verify | policy | keygen | keys | --check)
+			stats | dump | flush | resync | request | bulk | purge | stop | commit | verify | policy | keygen | keys | --check | check)
 				verb=${COMP_WORDS[i]}
 				break
 				;;
 		esac
 	done
 	case $verb in
+		stats)
+			COMPREPLY=($(compgen -W "network cache runtime link rsqueue process queue ct expect --json -C" -- "$now"))
+			;;
+		dump)
+			COMPREPLY=($(compgen -W "internal external ct expect --xml --json -C" -- "$now"))
+			;;
+		flush)
+			COMPREPLY=($(compgen -W "internal external caches kernel ct expect -C" -- "$now"))
+			;;
+		resync)
+			COMPREPLY=($(compgen -W "ct expect -C" -- "$now"))
+			;;
+		request)
+			COMPREPLY=($(compgen -W "-C" -- "$now"))
+			;;
+		bulk)
+			COMPREPLY=($(compgen -W "-C" -- "$now"))
+			;;
+		purge)
+			COMPREPLY=($(compgen -W "-C" -- "$now"))
+			;;
+		stop)
+			COMPREPLY=($(compgen -W "-C" -- "$now"))
+			;;
 		commit)
 			COMPREPLY=($(compgen -W "ct expect --json --dry-run --show all --verbose -C" -- "$now"))
 			;;
 		verify)
-			COMPREPLY=($(compgen -W "--peer -C" -- "$now"))
+			COMPREPLY=($(compgen -W "--peer --json -C" -- "$now"))
 			;;
 		policy)
-			COMPREPLY=($(compgen -W "rejected test -C" -- "$now"))
+			COMPREPLY=($(compgen -W "rejected --json test -C" -- "$now"))
 			COMPREPLY+=($(compgen -f -- "$now"))
 			compopt -o filenames 2>/dev/null
 			;;
@@ -40,7 +64,10 @@ _ctsync() {
 			compopt -o filenames 2>/dev/null
 			;;
 		--check)
-			COMPREPLY=($(compgen -W "-v -C" -- "$now"))
+			COMPREPLY=($(compgen -W "-v --json -C" -- "$now"))
+			;;
+		check)
+			COMPREPLY=($(compgen -W "-v --json -C" -- "$now"))
 			;;
 	esac
 	[ -z "$verb" ] || return 0
@@ -53,6 +80,8 @@ _ctsync() {
 		-s) more="network cache runtime link rsqueue process queue ct expect" ;;
 		-R) more="ct expect" ;;
 	esac
-	COMPREPLY=($(compgen -W "$more -d -C -v -h -c -f -F -i -e -k -s -R -n -B -t -x commit verify policy keygen keys --check" -- "$now"))
+	# a parameter or another option, but no word of our own can follow an option that has parameters
+	[ -n "$more" ] || more="stats dump flush resync request bulk purge stop commit verify policy keygen keys --check check"
+	COMPREPLY=($(compgen -W "$more -d -C -v -h -c -f -F -i -e -k -s -R -n -B -t -x --json" -- "$now"))
 }
 complete -F _ctsync ctsync

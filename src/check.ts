@@ -14,24 +14,58 @@ export interface Verdict {
 	output: string;
 	/** A line for each problem, `FILE:LINE:COLUMN: error: ...` or `warning: ...`, and one that counts the errors. */
 	problems: string;
+	/** All of it as one JSON object on one line; its members are an interface (docs/json.md). */
+	json: string;
+}
+
+/** A problem as it is told in JSON. Without line and column it is one of the file as a whole. */
+interface ToldProblem {
+	severity: "error" | "warning";
+	file: string;
+	line?: number;
+	column?: number;
+	message: string;
+	suggestion?: string;
 }
 
 export function checkConfig(path: string, isVerbose: boolean): Verdict {
 	const lines: string[] = [];
-	const tell = (kind: "error" | "warning", problems: readonly ConfigProblem[]): void => {
-		for (const problem of problems) lines.push(formatProblem(problem, kind));
+	const told: ToldProblem[] = [];
+	const tell = (severity: "error" | "warning", problems: readonly ConfigProblem[]): void => {
+		for (const problem of problems) {
+			lines.push(formatProblem(problem, severity));
+			const { line, column, ...rest } = problem;
+			told.push({ severity, ...rest, ...(line === 0 ? {} : { line, column }) });
+		}
+	};
+	const tellWhole = (severity: "error" | "warning", texts: readonly string[]): void => {
+		for (const text of texts) {
+			const message = text.replace(`${path}: `, "");
+			lines.push(`${path}: ${severity}: ${message}`);
+			told.push({ severity, file: path, message });
+		}
 	};
 	const verdict = (errors: number, output: string): Verdict => {
 		if (errors > 0) lines.push(`${path}: ${count(errors, "error")}`);
 		const problems = lines.map((line) => `${line}\n`).join("");
-		return { status: errors > 0 ? 1 : 0, output, problems };
+		const status = errors > 0 ? 1 : 0;
+		const printed = isVerbose && output !== "" ? { configuration: output } : {};
+		const members = {
+			version: 1,
+			kind: "check",
+			file: path,
+			valid: errors === 0,
+			problems: told,
+			...printed,
+		};
+		return { status, output, problems, json: `${JSON.stringify(members)}\n` };
 	};
 	try {
 		const { config, warnings } = loadConfig(path);
 		const { fatal, warnings: limits } = unsupported(config);
 		tell("warning", warnings);
-		lines.push(...limits.map((text) => `${path}: warning: ${text}`));
-		lines.push(...fatal.map((text) => text.replace(`${path}: `, `${path}: error: `)));
+		tellWhole("warning", limits);
+		tellWhole("error", fatal);
 		const all = warnings.length + limits.length;
 		const output = isVerbose
 			? printConfig(config)

@@ -339,7 +339,19 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const control = new ControlServer(
 			general.unixPath,
 			requestHandler({
-				...operations.control((op) => statistics.render(op, controlCounters), internal, externals),
+				...operations.control(
+					(op, form) => statistics.render(op, controlCounters, form),
+					internal,
+					externals,
+				),
+				originOf: (cache) => {
+					const peer = ftfw.peers.find(({ external }) => external.includes(cache));
+					return peer && formatNode(peer.node);
+				},
+				unknown: (op) => {
+					controlCounters.unknownRequests++;
+					log.limited("request", `unknown request ${op} on the control socket`);
+				},
 				verify: (name) => verification.run(name),
 				whyRejected: (record, store, rule) => checks.why(record, store, rule),
 				keysInUse: (change, key) => keysInUse(ftfw.peers, security, change, key),

@@ -149,6 +149,28 @@ test("--check names the mistakes of a file and prints what is right", async () =
 		stdout: "",
 		stderr: `${told}\n${wrong}: 1 error\n`,
 	});
+	const json = await check("check", "--json", "-C", wrong);
+	assert.deepEqual([json.status, json.stderr], [1, ""]);
+	assert.deepEqual(JSON.parse(json.stdout), {
+		version: 1,
+		kind: "check",
+		file: wrong,
+		valid: false,
+		problems: [
+			{
+				severity: "error",
+				file: wrong,
+				line: 6,
+				column: 2,
+				message: 'unknown word "Hashsize": upper and lower case count',
+				suggestion: "HashSize",
+			},
+		],
+	});
+	const verbose = JSON.parse((await check("check", "-v", "--json", "-C", right)).stdout);
+	assert.deepEqual([verbose.valid, verbose.configuration], [true, printed.stdout]);
+	const [first, second] = verbose.problems;
+	assert.deepEqual([first.severity, first.line, second.line], ["warning", 5, undefined]);
 	// valid, and still the daemon would not start
 	const none = await check("--check", "-v", "-C", config);
 	assert.match(none.stderr, /error: neither Sync nor Stats is configured/);

@@ -2,7 +2,7 @@
 // path loads only what it needs, and never the daemon for a client.
 import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { parseArgv } from "./cli/argv.ts";
+import { type ClientCommand, parseArgv } from "./cli/argv.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import type { Level } from "./system/log.ts";
 
@@ -53,30 +53,33 @@ async function run(argv: readonly string[]): Promise<number> {
 			});
 		}
 		case "check":
-			return check(command.config, command.isVerbose);
+			return check(command.config, command.isVerbose, command.form);
 		case "policy test":
-			return testPolicyFile(command.input, command.config);
+			return testPolicyFile(command.input, command.config, command.form);
 		case "client":
 			if (command.warning !== undefined) await say("warning", command.warning);
-			return ask(command.op, command.config, command.argument);
+			return ask(command);
 		case "daemon":
 			return command.background ? startInBackground(command.config) : runInForeground(command.config);
 	}
 }
 
 /** @returns 0 if the daemon would start with the file */
-async function check(file: string | undefined, isVerbose: boolean): Promise<number> {
+async function check(file: string | undefined, isVerbose: boolean, form?: "json"): Promise<number> {
 	const path = await pathOf(file, say);
 	if (path === undefined) return 1;
 	const { checkConfig } = await import("./check.ts");
-	const { status, output, problems } = checkConfig(path, isVerbose);
-	process.stderr.write(problems);
-	await print(output);
+	const { status, output, problems, json } = checkConfig(path, isVerbose);
+	if (form === "json") await print(json);
+	else {
+		process.stderr.write(problems);
+		await print(output);
+	}
 	return status;
 }
 
 /** @returns 0 if all are accepted, 1 if any is not or nothing could be read */
-async function testPolicyFile(input: string, file: string | undefined): Promise<number> {
+async function testPolicyFile(input: string, file: string | undefined, form?: "json"): Promise<number> {
 	const loaded = await loadAndWarn(file);
 	if (!loaded) return 1;
 	const [{ testPolicy }, { networkInterfaces }, { reasonOf }] = await Promise.all([
@@ -87,7 +90,7 @@ async function testPolicyFile(input: string, file: string | undefined): Promise<
 	const own = Object.values(networkInterfaces()).flatMap((list) => list!.map(({ address }) => address));
 	try {
 		const found = testPolicy(readFileSync(input === "-" ? 0 : input, "utf8"), loaded.config, own);
-		await print(found.text);
+		await print(form === "json" ? found.json : found.text);
 		if (found.judged === 0) await say("ERROR", "there is no expectation in it");
 		return found.judged === 0 || found.rejected > 0 ? 1 : 0;
 	} catch (error) {
@@ -96,12 +99,15 @@ async function testPolicyFile(input: string, file: string | undefined): Promise<
 	}
 }
 
-async function ask(op: number, file: string | undefined, argument: string | undefined): Promise<number> {
+async function ask({ op, config: file, argument, form }: ClientCommand): Promise<number> {
 	const client = import("./control/client.ts"); // loads while the configuration does
 	const loaded = await loadAndWarn(file);
 	if (!loaded) return 1;
 	const { request } = await client;
-	const reply = await request(loaded.config.general.unixPath, op, process.stdout, argument);
+	const reply = await request(loaded.config.general.unixPath, op, process.stdout, {
+		...(argument === undefined ? {} : { argument }),
+		...(form === undefined ? {} : { form }),
+	});
 	if (reply.error !== undefined) await say("ERROR", reply.error);
 	return reply.status;
 }

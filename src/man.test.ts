@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CLIENT_OPTIONS, GENERAL_OPTIONS, XML_OPTION } from "./cli/argv.ts";
+import { CLIENT_OPTIONS, GENERAL_OPTIONS, XML_OPTION } from "./cli/client-options.ts";
 import { OWN_FORMS } from "./cli/usage.ts";
 import { parseConfig } from "./config/config.ts";
 import type { DirectiveSpec, Place } from "./config/directives.ts";

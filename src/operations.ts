@@ -146,10 +146,10 @@ export class Operations {
 
 	/** The requests of the control socket. */
 	control(
-		statistics: (op: number) => string | undefined,
+		statistics: DaemonControl["statistics"],
 		internal: DaemonControl["internal"],
 		externals: DaemonControl["externals"],
-	): Omit<DaemonControl, "verify" | "keysInUse" | "whyRejected"> {
+	): Omit<DaemonControl, "verify" | "keysInUse" | "whyRejected" | "originOf" | "unknown"> {
 		const { clock, log, names, ftfw, hasExpectations, ticker } = this.#options;
 		return {
 			internal,
@@ -185,7 +185,6 @@ export class Operations {
 			},
 			stop: () => this.stop(0),
 			notice: (text) => log.notice(text),
-			unknown: (op) => log.limited("request", `unknown request ${op} on the control socket`),
 		};
 	}
 

@@ -4,7 +4,8 @@ import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
 import { CONNTRACK } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
-import { formatRefusals } from "./policy/codes.ts";
+import { formatRefusals, refusalCounts } from "./policy/codes.ts";
+import { type Json, jsonLine } from "./stats/json.ts";
 import { type Difference, type Ftfw, VERDICT } from "./sync/ftfw.ts";
 import type { Peer } from "./sync/peer.ts";
 import type { Ticker } from "./sync/ticker.ts";
@@ -63,12 +64,13 @@ export class Verification {
 	 * @param name a peer's address or number; all that are in contact if it is absent
 	 * @returns what was found, and whether everything is equal
 	 */
-	async run(name: string | undefined): Promise<{ text: string; isEqual: boolean }> {
+	async run(name: string | undefined): Promise<{ text: string; json: string; isEqual: boolean }> {
 		const { ftfw, ticker, clock } = this.#options;
 		const named = ftfw.peers.filter((peer) => name === undefined || isNamed(peer, name));
 		if (named.length === 0) {
 			const text = name === undefined ? "no other node has been heard yet" : `no node ${name} has been heard`;
-			return { text: `${text}\n`, isEqual: false };
+			const json = jsonLine("verify", { equal: false, peers: [], problem: text });
+			return { text: `${text}\n`, json, isEqual: false };
 		}
 		this.#differences = [];
 		const startedAt = clock.now();
@@ -92,9 +94,11 @@ export class Verification {
 			await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
 		}
 		const reports = cases.map((one) => this.#report(one, startedAt));
+		const isEqual = reports.every((report) => report.isEqual);
 		return {
 			text: reports.map(({ text }) => text).join(""),
-			isEqual: reports.every(({ isEqual }) => isEqual),
+			json: jsonLine("verify", { equal: isEqual, peers: reports.map(({ json }) => json) }),
+			isEqual,
 		};
 	}
 
@@ -110,9 +114,12 @@ export class Verification {
 		);
 	}
 
-	#report({ peer, before }: Case, startedAt: number): { text: string; isEqual: boolean } {
+	#report({ peer, before }: Case, startedAt: number): { text: string; json: Json; isEqual: boolean } {
 		const address = formatNode(peer.node);
-		if (!peer.hears) return { text: `${address}: not in contact\n`, isEqual: false };
+		if (!peer.hears) {
+			const json = { node: address, equal: false, problem: "not in contact" };
+			return { text: `${address}: not in contact\n`, json, isEqual: false };
+		}
 		const { equality } = peer;
 		const theirs = equality.isSuspended
 			? SUSPENDED
@@ -121,8 +128,8 @@ export class Verification {
 					wrong: equality.refuted - before.refuted,
 					repairs: equality.repairs - before.repairs,
 					refused: peer.external[0].refused + peer.external[1].refused,
-					reasons: formatRefusals(
-						peer.external[0].refusals.map((count, reason) => count + peer.external[1].refusals[reason]!),
+					refusals: peer.external[0].refusals.map(
+						(count, reason) => count + peer.external[1].refusals[reason]!,
 					),
 				});
 		const ours = verdictOf({
@@ -130,7 +137,7 @@ export class Verification {
 			wrong: equality.wrong - before.wrong,
 			repairs: 0,
 			refused: equality.report?.refused ?? 0,
-			reasons: formatRefusals(equality.refusals),
+			refusals: equality.refusals,
 		});
 		const told = this.#differences.filter((difference) => difference.peer === peer);
 		const lines = [
@@ -138,27 +145,49 @@ export class Verification {
 			`${address}: of our ${this.#options.ftfw.entries} entries, as held there: ${ours.text}`,
 			...told.map(({ text }) => `  ${text}`),
 		];
-		return { text: `${lines.join("\n")}\n`, isEqual: theirs.isEqual && ours.isEqual };
+		const isEqual = theirs.isEqual && ours.isEqual;
+		const json = {
+			node: address,
+			equal: isEqual,
+			theirs: { held: held(peer), ...theirs.json },
+			ours: { held: this.#options.ftfw.entries, ...ours.json },
+			differences: told.map(({ text }) => text),
+		};
+		return { text: `${lines.join("\n")}\n`, json, isEqual };
 	}
 }
 
 /** `-f external`: an operator wants it so. */
-const SUSPENDED = { text: "not compared, emptied by -f; -n fetches them again", isEqual: true };
+const SUSPENDED = {
+	text: "not compared, emptied by -f; -n fetches them again",
+	json: { suspended: true },
+	isEqual: true,
+};
 
 function verdictOf(found: {
 	isVerified: boolean;
 	wrong: number;
 	repairs: number;
 	refused: number;
-	reasons: string;
+	refusals: ArrayLike<number>;
 }) {
 	const faults: string[] = [];
 	if (found.wrong > 0) faults.push(`${found.wrong} differed`);
 	else if (found.repairs > 0) faults.push("some were missing");
 	if (!found.isVerified) faults.push("could not be found equal in time");
-	const refused = found.refused > 0 ? `; ${found.refused} refused: ${found.reasons}` : "";
+	const refused = found.refused > 0 ? `; ${found.refused} refused: ${formatRefusals(found.refusals)}` : "";
 	const text = faults.length === 0 ? "equal" : faults.join(", ");
-	return { text: `${text}${refused}`, isEqual: faults.length === 0 };
+	const isEqual = faults.length === 0;
+	const json = {
+		suspended: false,
+		equal: isEqual,
+		verified: found.isVerified,
+		differed: found.wrong,
+		repairs: found.repairs,
+		refused: found.refused,
+		refusedBy: refusalCounts(found.refusals),
+	};
+	return { text: `${text}${refused}`, json, isEqual };
 }
 
 /** When the peer last found all equal that it holds of ours; clock of this node, less the way here. */

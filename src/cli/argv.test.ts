@@ -1,7 +1,7 @@
 // The numbers were read from the control socket while conntrackd 1.4.7 was called with the same words.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Command, parseArgv } from "./argv.ts";
+import { type ClientCommand, type Command, parseArgv } from "./argv.ts";
 
 const parse = (line: string): Command => parseArgv(line === "" ? [] : line.split(" "));
 
@@ -168,4 +168,89 @@ test("-C without a file name starts nothing", () => {
 	assert.deepEqual(parse("-C"), error);
 	assert.deepEqual(parse("-i -C"), error);
 	assert.deepEqual(parseArgv(["-C", "", "-i"]), error);
+});
+
+test("--json asks whatever prints for JSON", () => {
+	for (const line of ["-i", "-e", "-i exp", "-e ct", "-s", "-s network", "-s p", "-s expect", "-s rs"]) {
+		const plain = parse(line);
+		assert.deepEqual(parse(`${line} --json`), { ...plain, form: "json" }, line);
+		assert.deepEqual(parse(`${line} --json -C a`), { ...plain, form: "json", config: "a" }, line);
+	}
+	assert.equal(
+		(parse("-s multicast --json") as ClientCommand).warning,
+		(parse("-s m") as ClientCommand).warning,
+	);
+	assert.deepEqual(parse("-s --json -i"), parse("-i"));
+	for (const line of [
+		"-f --json",
+		"-R --json",
+		"-i -x --json",
+		"-i --json -x",
+		"-t --json",
+		"-i --json --json -x",
+	]) {
+		assert.deepEqual(parse(line), { kind: "error", message: "Invalid parameters", showUsage: true }, line);
+	}
+});
+
+const LONG: readonly (readonly [long: string, short: string])[] = [
+	["stats", "-s"],
+	["stats net", "-s network"],
+	["stats expect --json", "-s expect --json"],
+	["dump internal", "-i"],
+	["dump int ct", "-i ct"],
+	["dump external expect --xml", "-e expect -x"],
+	["dump external --json", "-e --json"],
+	["dump e e --json", "-e e --json"],
+	["flush internal", "-f internal"],
+	["flush ext", "-f external"],
+	["flush caches", "-f"],
+	["flush kernel", "-F"],
+	["flush kernel exp", "-F exp"],
+	["resync", "-R"],
+	["resync ct -C a", "-R ct -C a"],
+	["request", "-n"],
+	["bulk", "-B"],
+	["purge", "-t"],
+	["stop", "-k"],
+];
+
+for (const [long, short] of LONG) {
+	test(`ctsync ${long} is ctsync ${short}`, () => {
+		assert.equal(parse(short).kind, "client");
+		assert.deepEqual(parse(long), parse(short));
+		assert.deepEqual(parse(`-C b ${long}`), parse(long.includes("-C") ? short : `${short} -C b`));
+	});
+}
+
+test("words that say too little, too much or something else are errors that name what may stand there", () => {
+	for (const [line, message] of [
+		["dump", "dump takes internal, external"],
+		["dump kernel", "dump takes internal, external"],
+		["flush", "flush takes internal, external, caches, kernel"],
+		["flush internal ct", "flush internal takes no parameter, not `ct'"],
+		["flush kernel ct expect", "flush kernel takes one of ct, expect, not `expect'"],
+		["stats nonsense", /^stats takes one of network, cache, .*, not `nonsense'$/],
+		["stop now", "stop takes no parameter, not `now'"],
+		["stats --xml", "stats has no --xml"],
+		["flush kernel --json", "flush kernel has no --json"],
+		["dump internal --xml --json", "one of --xml and --json"],
+		["dump internal -i", "Unknown option: -i"],
+		["bulk -C", "Missing config filename"],
+		["-d stop", "Invalid parameters"],
+	] as const) {
+		const command = parse(line);
+		assert.equal(command.kind, "error", line);
+		if (command.kind !== "error") continue;
+		if (typeof message === "string") assert.equal(command.message, message);
+		else assert.match(command.message, message);
+	}
+});
+
+test("what else prints has a form in JSON", () => {
+	assert.deepEqual(parse("verify --json --peer a"), { ...parse("verify --peer a"), form: "json" });
+	assert.deepEqual(parse("policy rejected --json"), { ...parse("policy rejected"), form: "json" });
+	assert.deepEqual(parse("policy test - --json"), { ...parse("policy test -"), form: "json" });
+	assert.deepEqual(parse("--check --json"), { ...parse("--check"), form: "json" });
+	assert.deepEqual(parse("check -v"), parse("--check -v"));
 });

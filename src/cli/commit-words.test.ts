@@ -33,12 +33,12 @@ test("commit is -c with a report, --dry-run a rehearsal", () => {
 	assert.deepEqual(asked("commit --dry-run --show all"), [Opcode.rehearse, { ...PLAIN, show: SHOW_MAX }]);
 });
 
-test("--json after -c asks for the report, and stands after nothing else", () => {
+test("--json after -c asks for the report, and stands after nothing that prints nothing", () => {
 	const json = { which: "all", form: "json", show: 0, isVerbose: false };
 	assert.deepEqual(asked("-c --json"), [Opcode.commit, json]);
 	assert.deepEqual(asked("-c ct --json"), [Opcode.commit, { ...json, which: "ct" }]);
 	assert.deepEqual(asked("-c e --json -C a"), [Opcode.commit, { ...json, which: "expect" }, "a"]);
-	for (const line of ["--json", "-s --json", "-i --json", "-d --json", "-c --json --json"]) {
+	for (const line of ["--json", "-f --json", "-k --json", "-d --json", "-c --json --json"]) {
 		assert.deepEqual(asked(line), ["error"], line);
 	}
 });

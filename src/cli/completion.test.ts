@@ -4,7 +4,8 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CLIENT_OPTIONS, GENERAL_OPTIONS, parseArgv, XML_OPTION } from "./argv.ts";
+import { parseArgv } from "./argv.ts";
+import { CLIENT_OPTIONS, GENERAL_OPTIONS, XML_OPTION } from "./client-options.ts";
 import { bashCompletion, zshCompletion } from "./completion.ts";
 import { OWN_FORMS } from "./usage.ts";
 
@@ -87,8 +88,8 @@ for (const [name, offer] of [
 			"ct",
 			"expect",
 		]);
-		assert.deepEqual(words("-C x verify "), ["--peer", "-C"]);
-		assert.deepEqual(words("--check ").toSorted(), ["-C", "-v"]);
+		assert.deepEqual(words("-C x verify "), ["--peer", "--json", "-C"]);
+		assert.deepEqual(words("--check ").toSorted(), ["--json", "-C", "-v"]);
 		assert.ok(words("keys ").includes("remove") && words("keys ").includes("ctsync.bash"));
 		assert.ok(!words("keygen ").includes("ctsync.bash"));
 		for (const line of ["-C ", "keygen --out ", "policy test "]) {

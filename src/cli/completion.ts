@@ -1,6 +1,6 @@
 // Completion of the command line for bash and zsh, made from the tables that the command line is read by. The files in
 // completion/ hold what these functions return; a test compares them.
-import { CLIENT_OPTIONS, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
+import { CLIENT_OPTIONS, GENERAL_OPTIONS, JSON_OPTION, XML_OPTION } from "./client-options.ts";
 import { OWN_FORMS } from "./usage.ts";
 
 /** Words behind which the name of a file stands. */
@@ -34,7 +34,12 @@ const parameters = (): [flag: string, words: string[]][] =>
 		return words.length === 0 ? [] : [[flag, words]];
 	});
 
-const options = (): { flag: string; help: string }[] => [...GENERAL_OPTIONS, ...CLIENT_OPTIONS, XML_OPTION];
+const options = (): { flag: string; help: string }[] => [
+	...GENERAL_OPTIONS,
+	...CLIENT_OPTIONS,
+	XML_OPTION,
+	JSON_OPTION,
+];
 
 /** The first help of each verb. */
 const verbHelp = (): [verb: string, help: string][] =>
@@ -45,7 +50,7 @@ const verbHelp = (): [verb: string, help: string][] =>
 
 /** completion/ctsync.bash: to be sourced, or put into bash-completion's directory as `ctsync`. */
 export function bashCompletion(): string {
-	const first = [...options().map(({ flag }) => flag), ...verbs().keys()].join(" ");
+	const flags = options().map(({ flag }) => flag);
 	const arms = [...verbs()].map(([verb, { words, files }]) => {
 		const fallback = files
 			? '\n\t\t\tCOMPREPLY+=($(compgen -f -- "$now"))\n\t\t\tcompopt -o filenames 2>/dev/null'
@@ -81,7 +86,9 @@ ${arms.join("\n")}
 	case $before in
 ${after.join("\n")}
 	esac
-	COMPREPLY=($(compgen -W "$more ${first}" -- "$now"))
+	# a parameter or another option, but no word of our own can follow an option that has parameters
+	[ -n "$more" ] || more="${[...verbs().keys()].join(" ")}"
+	COMPREPLY=($(compgen -W "$more ${flags.join(" ")}" -- "$now"))
 }
 complete -F _ctsync ctsync
 `;

@@ -14,6 +14,7 @@ export async function keyObjection(
 	fingerprint: string,
 ): Promise<string | undefined> {
 	const nothing = new Writable({ write: (_chunk, _encoding, done) => done() });
-	const { error } = await request(path, Opcode.keysInUse, nothing, `${change} ${fingerprint.slice(0, 8)}`);
+	const argument = `${change} ${fingerprint.slice(0, 8)}`;
+	const { error } = await request(path, Opcode.keysInUse, nothing, { argument });
 	return error?.startsWith(CANNOT_CONNECT) ? undefined : error;
 }

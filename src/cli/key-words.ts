@@ -31,7 +31,7 @@ export function isKeyVerb(word: string): word is KeyVerb {
  * Reads the words behind the verb.
  * @param config of a `-C` before the verb
  */
-export function parseKeyWords(verb: KeyVerb, rest: readonly string[], config: string | undefined): Command {
+export function parseKeyWords(rest: readonly string[], config: string | undefined, verb: string): Command {
 	const words: string[] = [];
 	let out: string | undefined;
 	let isForced = false;

@@ -111,6 +111,17 @@ test("JSON may tell what lines cannot", () => {
 	const found = testPolicy(JSON.stringify(list), configOf(), []);
 	assert.deepEqual([found.judged, found.rejected], [2, 1]);
 	assert.match(found.text, /X15 broken/);
+	const told = found.json
+		.trimEnd()
+		.split("\n")
+		.map((line) => JSON.parse(line));
+	assert.deepEqual([told.length, told[0].accepted, told[1].accepted], [2, false, true]);
+	const [broken] = told[0].rules.filter(({ verdict }: { verdict: string }) => verdict === "broken");
+	assert.deepEqual([broken.rule, told[0].expectation.fn, told[0].master], ["X15", "sip", null]);
+	// as a dump has them, an object a line
+	const lines = `${JSON.stringify({ node: "10.0.0.2", age: 1, ...one })}\n${JSON.stringify({ ...one, fn: "sip" })}\n`;
+	const dumped = testPolicy(lines, configOf(), []);
+	assert.deepEqual([dumped.judged, dumped.rejected], [2, 1]);
 	assert.throws(() => testPolicy('[{"expectation":{"family":"ipv4"}}]', configOf(), []), /expectation 1: /);
 	const stranger = { ...master, orig: { ...master, src: "192.168.0.3" }, zoneOrig: 0, zoneReply: 0 };
 	const wrong = JSON.stringify({ expectation: one, master: stranger });

@@ -20,6 +20,8 @@ import { findHelper } from "../policy/helpers.ts";
 
 export interface PolicyTest {
 	text: string;
+	/** One object a line for each expectation; its members are an interface (docs/json.md). */
+	json: string;
 	/** Expectations that are rejected, and that were read at all. */
 	rejected: number;
 	judged: number;
@@ -55,13 +57,15 @@ export function testPolicy(input: string, config: Config, ownAddresses: readonly
 	});
 	const cases = /^\s*[[{]/.test(input) ? readJson(input) : readLines(input);
 	let text = "";
+	let json = "";
 	let rejected = 0;
 	for (const one of cases) {
-		const { report, isRejected } = judge(one, policy, names);
+		const { report, told, isRejected } = judge(one, policy, names);
 		text += report;
+		json += `${JSON.stringify(told)}\n`;
 		if (isRejected) rejected++;
 	}
-	return { text, rejected, judged: cases.length };
+	return { text, json, rejected, judged: cases.length };
 }
 
 function judge({ expectation, master: given }: Case, policy: ExpectationPolicy, names: NameTable) {
@@ -84,15 +88,19 @@ function judge({ expectation, master: given }: Case, policy: ExpectationPolicy, 
 	if (!known.reply) invertTuple(record);
 	const verdicts = policy.explain(expectationToRecord(judged, names), record);
 	const broken: string[] = [];
+	const rules: { rule: string; verdict: string; problem?: string }[] = [];
 	for (const { code, verdict, problem } of verdicts) {
 		const name = formatCode(code);
 		if (verdict === "broken") broken.push(name);
+		rules.push({ rule: name, verdict, ...(problem === undefined ? {} : { problem }) });
 		lines.push(
 			`  ${name} ${verdict.padEnd(6)}  ${RULES[code]}${problem === undefined ? "" : `: ${problem}`}`,
 		);
 	}
 	lines.push(broken.length === 0 ? "  accepted" : `  rejected: ${broken.join(", ")}`);
-	return { report: `${lines.join("\n")}\n`, isRejected: broken.length > 0 };
+	const isRejected = broken.length > 0;
+	const told = { accepted: !isRejected, expectation, master: given ?? null, rules };
+	return { report: `${lines.join("\n")}\n`, told, isRejected };
 }
 
 function readLines(input: string): Case[] {
@@ -129,9 +137,13 @@ function readLines(input: string): Case[] {
 
 const defaultProtocol = (helper: string): number => findHelper(helper)?.masterProtocols.at(-1) ?? 6;
 
-/** One expectation, or one with its master, or a list of such. */
+/** One expectation, or one with its master, or a list of such, or one on each line as `dump external expect --json` has it. */
 function readJson(input: string): Case[] {
-	const value: unknown = JSON.parse(input);
+	const lines = input.split("\n").filter((line) => line.trim() !== "");
+	const isOnePerLine = lines.length > 1 && lines.every((line) => /^\{.*\}\s*$/.test(line));
+	const value: unknown = isOnePerLine
+		? lines.map((line, i) => at(i + 1, () => JSON.parse(line) as unknown))
+		: JSON.parse(input);
 	return (Array.isArray(value) ? value : [value]).map((one: unknown, i): Case => {
 		const given = one as { expectation?: Expectation; master?: Conntrack };
 		const found = given.expectation

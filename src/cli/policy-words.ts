@@ -3,9 +3,12 @@ import { Opcode } from "../control/request.ts";
 import type { Command } from "./argv.ts";
 
 export const POLICY_FORMS: readonly { words: string; help: string }[] = [
-	{ words: "policy rejected", help: "list the expectations of the other nodes that are kept back, and why" },
 	{
-		words: "policy test FILE|-",
+		words: "policy rejected [--json]",
+		help: "list the expectations of the other nodes that are kept back, and why",
+	},
+	{
+		words: "policy test FILE|- [--json]",
 		help: "judge the expectations in a file (lines of conntrack -L, or JSON); status 1 if any is rejected",
 	},
 ];
@@ -18,6 +21,7 @@ export const isPolicyVerb = (word: string): boolean => word === "policy";
  */
 export function parsePolicyWords(rest: readonly string[], config: string | undefined): Command {
 	const words: string[] = [];
+	let form: { form?: "json" } = {};
 	for (let i = 0; i < rest.length; i++) {
 		const word = rest[i]!;
 		if (word === "-v") return { kind: "version" };
@@ -25,17 +29,18 @@ export function parsePolicyWords(rest: readonly string[], config: string | undef
 		if (word === "-C") {
 			config = rest[++i];
 			if (!config) return usageError("Missing config filename");
-		} else if (word.startsWith("-") && word !== "-") return usageError(`Unknown option: ${word}`);
+		} else if (word === "--json") form = { form: "json" };
+		else if (word.startsWith("-") && word !== "-") return usageError(`Unknown option: ${word}`);
 		else words.push(word);
 	}
 	const file = config === undefined ? {} : { config };
 	const [action, input, ...more] = words;
 	if (action === "rejected" && input === undefined)
-		return { kind: "client", op: Opcode.policyRejected, ...file };
+		return { kind: "client", op: Opcode.policyRejected, ...file, ...form };
 	if (action !== "test" || more.length > 0) return usageError("policy takes rejected, or test and one file");
 	if (input === undefined)
 		return usageError("Missing file: lines of conntrack -L expect, or - for standard input");
-	return { kind: "policy test", input, ...file };
+	return { kind: "policy test", input, ...file, ...form };
 }
 
 function usageError(message: string): Command {

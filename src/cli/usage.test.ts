@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Opcode } from "../control/request.ts";
-import { CLIENT_OPTIONS, GENERAL_OPTIONS, parseArgv } from "./argv.ts";
+import { parseArgv } from "./argv.ts";
 import { CHECK_FORMS } from "./check-words.ts";
+import { CLIENT_OPTIONS, GENERAL_OPTIONS } from "./client-options.ts";
+import { CLIENT_FORMS } from "./client-words.ts";
 import { COMMIT_FORMS } from "./commit-words.ts";
 import { KEY_FORMS } from "./key-words.ts";
 import { POLICY_FORMS } from "./policy-words.ts";
@@ -28,9 +30,9 @@ test("the usage has conntrackd's layout", () => {
 	const own = lines.indexOf("Words of our own:");
 	assert.deepEqual(lines[own - 1], "");
 	const rows = lines.slice(0, own).filter((line) => line.startsWith("  "));
-	for (const row of rows) assert.match(row, /^ {2}-[a-zA-Z]( \[[a-z|]+\])?, \S/);
+	for (const row of rows) assert.match(row, /^ {2}(-[a-zA-Z]( \[[a-z|]+\])?|--json), \S/);
 	const ownRows = lines.slice(own + 1, -2);
-	const tables = [COMMIT_FORMS, VERIFY_FORMS, POLICY_FORMS, KEY_FORMS, CHECK_FORMS];
+	const tables = [CLIENT_FORMS, COMMIT_FORMS, VERIFY_FORMS, POLICY_FORMS, KEY_FORMS, CHECK_FORMS];
 	assert.equal(ownRows.length, tables.flat().length);
 	for (const row of ownRows) assert.match(row, /^ {2}(--)?[a-z]+( [^,]+)?, \S/);
 });

@@ -1,13 +1,27 @@
 // The texts of `-h` and `-v`, made from the tables of argv.ts and key-words.ts.
-import { CLIENT_OPTIONS, type ClientOption, GENERAL_OPTIONS, XML_OPTION } from "./argv.ts";
 import { CHECK_FORMS } from "./check-words.ts";
+import {
+	CLIENT_OPTIONS,
+	type ClientOption,
+	GENERAL_OPTIONS,
+	JSON_OPTION,
+	XML_OPTION,
+} from "./client-options.ts";
+import { CLIENT_FORMS } from "./client-words.ts";
 import { COMMIT_FORMS } from "./commit-words.ts";
 import { KEY_FORMS } from "./key-words.ts";
 import { POLICY_FORMS } from "./policy-words.ts";
 import { VERIFY_FORMS } from "./verify-words.ts";
 
-/** What conntrackd does not have, by its words. */
-export const OWN_FORMS = [...COMMIT_FORMS, ...VERIFY_FORMS, ...POLICY_FORMS, ...KEY_FORMS, ...CHECK_FORMS];
+/** What is called by words: conntrackd's commands, and what it does not have. */
+export const OWN_FORMS = [
+	...CLIENT_FORMS,
+	...COMMIT_FORMS,
+	...VERIFY_FORMS,
+	...POLICY_FORMS,
+	...KEY_FORMS,
+	...CHECK_FORMS,
+];
 
 /** Several lines, ended by an empty one. */
 export function formatUsage(version: string): string {
@@ -24,6 +38,7 @@ export function formatUsage(version: string): string {
 		"Client mode commands:",
 		...CLIENT_OPTIONS.map((option) => row(option.flag + parameterList(option), option.help)),
 		row(XML_OPTION.flag, XML_OPTION.help),
+		row(JSON_OPTION.flag, JSON_OPTION.help),
 		"",
 		"Words of our own:",
 		...OWN_FORMS.map(({ words, help }) => row(words, help)),

@@ -4,7 +4,7 @@ import type { Command } from "./argv.ts";
 
 export const VERIFY_FORMS: readonly { words: string; help: string }[] = [
 	{
-		words: "verify [--peer NODE]",
+		words: "verify [--peer NODE] [--json]",
 		help: "compare with the other nodes, or this one, now; status 1 if anything differs",
 	},
 ];
@@ -17,6 +17,7 @@ export const isVerifyVerb = (word: string): boolean => word === "verify";
  */
 export function parseVerifyWords(rest: readonly string[], config: string | undefined): Command {
 	let peer: string | undefined;
+	let isJson = false;
 	for (let i = 0; i < rest.length; i++) {
 		const word = rest[i]!;
 		if (word === "-v") return { kind: "version" };
@@ -24,7 +25,8 @@ export function parseVerifyWords(rest: readonly string[], config: string | undef
 		if (word === "-C") {
 			config = rest[++i];
 			if (!config) return usageError("Missing config filename");
-		} else if (word === "--peer") {
+		} else if (word === "--json") isJson = true;
+		else if (word === "--peer") {
 			peer = rest[++i];
 			if (!peer) return usageError("Missing node: its address, as -s shows it");
 		} else
@@ -33,7 +35,8 @@ export function parseVerifyWords(rest: readonly string[], config: string | undef
 			);
 	}
 	const file = config === undefined ? {} : { config };
-	return { kind: "client", op: Opcode.verify, ...file, ...(peer === undefined ? {} : { argument: peer }) };
+	const argument = peer === undefined ? {} : { argument: peer };
+	return { kind: "client", op: Opcode.verify, ...file, ...argument, ...(isJson ? { form: "json" } : {}) };
 }
 
 function usageError(message: string): Command {

@@ -1,7 +1,7 @@
 // The client's end of the control socket: asks one thing and lets the text of the answer flow to an output.
 import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { encodeRequest, parseReply, REPLY_SEPARATOR, type Reply } from "./request.ts";
+import { encodeRequest, parseReply, REPLY_SEPARATOR, type Reply, type RequestDetail } from "./request.ts";
 
 /** How the error begins when no daemon answers. */
 export const CANNOT_CONNECT = "can't connect";
@@ -17,10 +17,10 @@ const REPLY_MAX = 65536;
  *
  * @param path the socket's path in the file system
  * @param op an Opcode
- * @param argument what the command is about, if it takes one
  * @param out gets the text of the answer, as fast as it takes it; it is not ended
+ * @param detail what the command is about, and whether it is to answer in JSON
  */
-export function request(path: string, op: number, out: Writable, argument?: string): Promise<Reply> {
+export function request(path: string, op: number, out: Writable, detail: RequestDetail = {}): Promise<Reply> {
 	return new Promise((resolve) => {
 		const socket = connect(path);
 		const splitter = new ReplySplitter();
@@ -35,7 +35,7 @@ export function request(path: string, op: number, out: Writable, argument?: stri
 		});
 		socket.on("connect", () => {
 			isConnected = true;
-			socket.write(encodeRequest(op, argument));
+			socket.write(encodeRequest(op, detail));
 		});
 		socket.on("data", (chunk: Buffer) => forward(splitter.push(chunk), socket, out));
 		socket.on("end", () => finish(splitter.end() ?? { status: 1, error: noReply(path) }));

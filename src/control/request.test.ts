@@ -66,6 +66,12 @@ test("the line of our own client is a JSON request, wherever it is cut", () => {
 test("members of later versions are ignored, missing ones are not", () => {
 	const parse = (line: string) => parseRequest(ascii(`${line}\n`));
 	assert.deepEqual(parse('{"op":1,"json":true,"later":[{}]}'), { kind: "json", op: 1 });
+	const json = { kind: "json", op: 1, form: "json" };
+	assert.deepEqual(parse('{"op":1,"json":true,"form":"json"}'), json);
+	const noForm = { kind: "bad", reason: 'the "form" of a request is "json", or absent' };
+	for (const form of ['"xml"', "1", "null"]) {
+		assert.deepEqual(parse(`{"op":1,"json":true,"form":${form}}`), noForm, form);
+	}
 	assert.deepEqual(parse('{"op":1}'), { kind: "bad", reason: 'request lacks "json": true' });
 	const noOp = { kind: "bad", reason: 'request lacks "op", a number from 0 to 255' };
 	for (const op of ["-1", "256", "1.5", '"1"', "null", "[1]"]) {

@@ -3,7 +3,8 @@
 //   conntrackd's clients   4 bytes: the opcode as a native-endian int      -> text until EOF
 //   our own client         {"op":18,"json":true}\n                         -> text, one NUL byte, JSON until EOF
 //
-// The first lets conntrackd's own command line talk to us; the second brings back whether the command succeeded.
+// The first lets conntrackd's own command line talk to us; the second brings back whether the command succeeded, and
+// may ask for the text as JSON ("form":"json").
 /** The numbers of conntrackd's protocol. `ct` and `expect` are the two halves, `all` means both. */
 export const Opcode = {
 	flushKernelCt: 0,
@@ -59,13 +60,40 @@ export function isOpcode(number: number): number is Opcode {
 	return OPCODES.has(number);
 }
 
+/** What can be told as JSON otherwise than by the argument of the request. */
+const JSON_OPCODES: ReadonlySet<number> = new Set([
+	Opcode.dumpInternalCt,
+	Opcode.dumpExternalCt,
+	Opcode.dumpInternalExpect,
+	Opcode.dumpExternalExpect,
+	Opcode.stats,
+	Opcode.statsNetwork,
+	Opcode.statsCache,
+	Opcode.statsRuntime,
+	Opcode.statsLink,
+	Opcode.statsResendQueue,
+	Opcode.statsProcess,
+	Opcode.statsQueue,
+	Opcode.statsExpect,
+	Opcode.verify,
+	Opcode.policyRejected,
+]);
+
+/** Whether `"form":"json"` may be asked of the opcode. */
+export const hasJson = (op: number): boolean => JSON_OPCODES.has(op);
+
 /** The request of our own client, one line. */
 export interface JsonRequest {
 	op: number;
 	json: true;
 	/** What the command is about. */
 	argument?: string;
+	/** The text is to be JSON: one object, or for a list an object a line. */
+	form?: "json";
 }
+
+/** What a request may say beside its opcode. */
+export type RequestDetail = Pick<JsonRequest, "argument" | "form">;
 
 /** What follows the text and its NUL byte in the answer to a JSON request. */
 export interface Reply {
@@ -78,7 +106,7 @@ export interface Reply {
 /** What has arrived so far. The number of an opcode is 0 to 255, known or not. */
 export type ParsedRequest =
 	| { kind: "opcode"; op: number }
-	| { kind: "json"; op: number; argument?: string }
+	| ({ kind: "json"; op: number } & RequestDetail)
 	| { kind: "incomplete" }
 	| { kind: "bad"; reason: string };
 
@@ -92,8 +120,8 @@ const OPEN_BRACE = 0x7b;
 const NEWLINE = 0x0a;
 
 /** The request line of our own client. */
-export function encodeRequest(op: number, argument?: string): string {
-	const request: JsonRequest = { op, json: true, ...(argument === undefined ? {} : { argument }) };
+export function encodeRequest(op: number, detail: RequestDetail = {}): string {
+	const request: JsonRequest = { op, json: true, ...detail };
 	return `${JSON.stringify(request)}\n`;
 }
 
@@ -133,7 +161,7 @@ function parseLine(bytes: Uint8Array): ParsedRequest {
 	}
 	const request = parseObject(new TextDecoder().decode(bytes.subarray(0, end)));
 	if (!request) return { kind: "bad", reason: "request is not a JSON object" };
-	const { op, json, argument } = request;
+	const { op, json, argument, form } = request;
 	if (json !== true) return { kind: "bad", reason: 'request lacks "json": true' };
 	if (typeof op !== "number" || !Number.isInteger(op) || op < 0 || op > 255) {
 		return { kind: "bad", reason: 'request lacks "op", a number from 0 to 255' };
@@ -141,7 +169,15 @@ function parseLine(bytes: Uint8Array): ParsedRequest {
 	if (argument !== undefined && typeof argument !== "string") {
 		return { kind: "bad", reason: 'the "argument" of a request is a string' };
 	}
-	return { kind: "json", op, ...(argument === undefined ? {} : { argument }) };
+	if (form !== undefined && form !== "json") {
+		return { kind: "bad", reason: 'the "form" of a request is "json", or absent' };
+	}
+	return {
+		kind: "json",
+		op,
+		...(argument === undefined ? {} : { argument }),
+		...(form === undefined ? {} : { form }),
+	};
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

@@ -2,13 +2,20 @@
 import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { encodeReply, parseRequest, REQUEST_MAX, type Reply } from "./request.ts";
+import {
+	encodeReply,
+	type ParsedRequest,
+	parseRequest,
+	REQUEST_MAX,
+	type Reply,
+	type RequestDetail,
+} from "./request.ts";
 
 /** Where a handler writes its text; a promise that resolves when there is room for more. */
 export type TextSink = (text: string) => Promise<void> | undefined;
 
 /** Answers one request: writes text, and says how it went. */
-export type RequestHandler = (op: number, write: TextSink, argument?: string) => Promise<Reply>;
+export type RequestHandler = (op: number, write: TextSink, detail?: RequestDetail) => Promise<Reply>;
 
 /** Clients at a time; one more takes the place of whoever has not read its answer for longest, or is turned away. */
 const CLIENTS_MAX = 16;
@@ -105,8 +112,7 @@ export class ControlServer {
 				socket.end(encodeReply({ status: 1, error: request.reason }));
 				return;
 			}
-			const argument = request.kind === "json" ? request.argument : undefined;
-			void this.#answer(socket, request.op, request.kind === "json", argument);
+			void this.#answer(socket, request);
 		});
 		socket.on("end", () => {
 			if (asked.length <= REQUEST_MAX) socket.end();
@@ -118,7 +124,10 @@ export class ControlServer {
 		this.#unread.delete(socket);
 	}
 
-	async #answer(socket: Socket, op: number, isJson: boolean, argument?: string): Promise<void> {
+	async #answer(
+		socket: Socket,
+		asked: Exclude<ParsedRequest, { kind: "incomplete" | "bad" }>,
+	): Promise<void> {
 		const write: TextSink = (text) => {
 			if (socket.destroyed || socket.write(text) || socket.writableLength < UNREAD_MAX) return undefined;
 			this.#unread.add(socket);
@@ -135,11 +144,14 @@ export class ControlServer {
 		};
 		let reply: Reply;
 		try {
-			reply = await this.#handler(op, write, argument);
+			reply = await this.#handler(asked.op, write, asked.kind === "json" ? asked : {});
 		} catch (error) {
 			reply = { status: 1, error: (error as Error).message };
 		}
-		if (!socket.destroyed) socket.end(isJson ? encodeReply(reply) : "");
+		if (socket.destroyed) return;
+		// conntrackd's client prints what comes and ends with 0: a failure is told where its user looks
+		const told = reply.error === undefined ? "" : `ctsync: ${reply.error}\n`;
+		socket.end(asked.kind === "json" ? encodeReply(reply) : told);
 	}
 }
 

@@ -33,6 +33,16 @@ export function formatCode(code: number): string {
 	return code === WAITING ? "waiting for its master" : `X${String(code).padStart(2, "0")}`;
 }
 
+/** The same counts as an object: `{ X07: 9, noRoom: 3 }`, without those that are 0. */
+export function refusalCounts(counts: ArrayLike<number>): Record<string, number> {
+	const found: Record<string, number> = {};
+	for (let code = FIRST_RULE; code <= LAST_RULE; code++) {
+		if ((counts[code] ?? 0) > 0) found[formatCode(code)] = counts[code]!;
+	}
+	if ((counts[0] ?? 0) > 0) found.noRoom = counts[0]!;
+	return found;
+}
+
 /**
  * `X07 9, no room 3`: what was refused or is kept back, by reason, the rules first.
  *

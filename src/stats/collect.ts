@@ -6,7 +6,6 @@ import type { Kind } from "../conntrack/kind.ts";
 import { formatNode } from "../conntrack/node-id.ts";
 import type { ControlCounters } from "../control/server.ts";
 import type { EventCounters } from "../netlink/event-listener.ts";
-import { formatRefusals } from "../policy/codes.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { EqualityStats, InjectStats, NodeStats, PeerStats, RuntimeStats } from "./counters.ts";
@@ -112,7 +111,7 @@ function theirEquality({ equality, external }: Peer, now: number): EqualityStats
 		...(Number.isFinite(verifiedAt) ? { verifiedSeconds: (now - verifiedAt) / 1000 } : {}),
 		differing,
 		refused: external[0].refused + external[1].refused,
-		reasons: reasonsOf(external),
+		refusals: refusalsOf(external),
 		wrong: refuted,
 		isSuspended,
 	};
@@ -120,21 +119,21 @@ function theirEquality({ equality, external }: Peer, now: number): EqualityStats
 
 /** What the peer holds of ours, as it has reported. */
 function ourEquality({ equality: { report, refusals, wrong } }: Peer, now: number): EqualityStats {
-	if (!report) return { differing: 0, refused: 0, reasons: "", wrong, isSuspended: false };
+	if (!report) return { differing: 0, refused: 0, refusals: [], wrong, isSuspended: false };
 	const { at, age, differing, refused } = report;
 	return {
 		...(Number.isFinite(age) ? { verifiedSeconds: (now - at + age) / 1000 } : {}),
 		differing,
 		refused,
-		reasons: formatRefusals(refusals),
+		refusals,
 		wrong,
 		isSuspended: false,
 	};
 }
 
 /** Why entries of a peer are not taken, or kept back. */
-const reasonsOf = ([conntracks, expectations]: Peer["external"]): string =>
-	formatRefusals(conntracks.refusals.map((count, reason) => count + expectations.refusals[reason]!));
+const refusalsOf = ([conntracks, expectations]: Peer["external"]): ArrayLike<number> =>
+	conntracks.refusals.map((count, reason) => count + expectations.refusals[reason]!);
 
 export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 	return ftfw.peers.map((peer) => ({

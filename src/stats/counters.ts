@@ -152,8 +152,8 @@ export interface EqualityStats {
 	differing: number;
 	/** Entries that are not taken, or kept back. */
 	refused: number;
-	/** Why, as in "X07 9, no room 3"; empty: not known. */
-	reasons: string;
+	/** Why, as far as it is known: counts by rule of the expectation policy, 0 is "no room". */
+	refusals: ArrayLike<number>;
 	/** Single entries that were found wrong since the start. */
 	wrong: number;
 	/** An operator has emptied the cache: nothing is compared until the next bulk. */
@@ -276,5 +276,5 @@ export function makePeerStats(node: number, address: string): PeerStats {
 }
 
 function makeEqualityStats(): EqualityStats {
-	return { differing: 0, refused: 0, reasons: "", wrong: 0, isSuspended: false };
+	return { differing: 0, refused: 0, refusals: [], wrong: 0, isSuspended: false };
 }

@@ -1,4 +1,5 @@
 // The block of our own that `-s` and `-s network` end with: the other nodes, and whether all hold the same.
+import { formatRefusals } from "../policy/codes.ts";
 import type { ClusterStats, EqualityStats, PeerStats } from "./counters.ts";
 
 /** A part that differs for so short a time is on its way, seconds. */
@@ -23,20 +24,31 @@ const role = ({ isPrimary, term }: { isPrimary: boolean; term: number }): string
 	`role=${isPrimary ? "primary" : "backup"} term=${term}`;
 
 function renderEquality(stats: EqualityStats, state: PeerStats["state"]): string {
-	const { verifiedSeconds, differing, refused, reasons, wrong } = stats;
-	const parts: string[] = [];
-	if (stats.isSuspended) parts.push("emptied by -f, not compared before its next bulk");
-	else if (state === "down" && verifiedSeconds !== undefined) {
-		parts.push(`not in contact; last equal ${verifiedSeconds.toFixed(1)} s ago`);
-	} else if (verifiedSeconds === undefined) parts.push("not verified yet");
-	else {
-		const isEqual = differing === 0 || verifiedSeconds < EQUAL_WITHIN;
-		parts.push(
-			`${isEqual ? "equal, verified" : "DIFFERENT, last equal"} ${verifiedSeconds.toFixed(1)} s ago`,
-		);
-	}
+	const { differing, refused, refusals, wrong } = stats;
+	const ago = `${stats.verifiedSeconds?.toFixed(1)} s ago`;
+	const parts = [
+		{
+			suspended: "emptied by -f, not compared before its next bulk",
+			unverified: "not verified yet",
+			absent: `not in contact; last equal ${ago}`,
+			equal: `equal, verified ${ago}`,
+			different: `DIFFERENT, last equal ${ago}`,
+		}[verdictOf(stats, state)],
+	];
+	const reasons = formatRefusals(refusals);
 	if (differing > 0) parts.push(`${differing} of 1024 parts differ at the moment`);
 	if (refused > 0) parts.push(`${refused} refused${reasons === "" ? "" : `: ${reasons}`}`);
 	if (wrong > 0) parts.push(`${wrong} put right since the start`);
 	return parts.join("; ");
+}
+
+/** What can be said of the two caches at the moment. */
+export function verdictOf(
+	{ isSuspended, verifiedSeconds, differing }: EqualityStats,
+	state: PeerStats["state"],
+): "suspended" | "unverified" | "absent" | "equal" | "different" {
+	if (isSuspended) return "suspended";
+	if (verifiedSeconds === undefined) return "unverified";
+	if (state === "down") return "absent";
+	return differing === 0 || verifiedSeconds < EQUAL_WITHIN ? "equal" : "different";
 }

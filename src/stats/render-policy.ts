@@ -18,7 +18,8 @@ export interface PolicyStats {
 }
 
 const CHECKPOINTS = ["export", "receipt", "commit"] as const;
-const AWAITS_MASTER = 17;
+/** In `keptBack`: those that wait for their master. */
+export const AWAITS_MASTER = 17;
 
 /** One line for each helper and checkpoint that has seen any, then what is kept back now. */
 export function renderPolicy({ counts, keptBack, onViolation }: PolicyStats): string {

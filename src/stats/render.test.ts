@@ -240,7 +240,7 @@ test("peers are a last block of -s and -s network, only when they are given", ()
 			held: 31,
 			isPrimary: true,
 			term: 4,
-			theirs: { ...other.theirs, verifiedSeconds: 0.84, refused: 2, reasons: "no room" },
+			theirs: { ...other.theirs, verifiedSeconds: 0.84, refused: 2, refusals: [2] },
 			ours: { ...other.ours, verifiedSeconds: 61, differing: 1, wrong: 5 },
 		},
 		makePeerStats(3, "fd00::3"),

@@ -19,7 +19,28 @@ import {
 	peerStats,
 	runtimeStats,
 } from "./collect.ts";
-import { type ClusterStats, makeQueueStats, makeTrafficStats } from "./counters.ts";
+import {
+	type ClusterStats,
+	type LinkStats,
+	makeQueueStats,
+	makeTrafficStats,
+	type QueueStats,
+	type ResendEntry,
+} from "./counters.ts";
+import {
+	clusterJson,
+	jsonLine,
+	linksJson,
+	networkJson,
+	policyJson,
+	processesJson,
+	queuesJson,
+	resendJson,
+	runtimeJson,
+	securityJson,
+	sideJson,
+	trafficJson,
+} from "./json.ts";
 import {
 	type ExternalSide,
 	renderCaches,
@@ -62,32 +83,95 @@ export class Statistics {
 		this.#startedAt = from.clock.now();
 	}
 
-	/** The text for a statistics opcode; undefined for any other number. */
-	render(op: number, control: ControlCounters): string | undefined {
+	/** The text, or the JSON, for a statistics opcode; undefined for any other number. */
+	render(op: number, control: ControlCounters, form?: "json"): string | undefined {
+		return form === "json" ? this.#json(op, control) : this.#text(op, control);
+	}
+
+	#text(op: number, control: ControlCounters): string | undefined {
 		const { ftfw, channel } = this.#from;
-		const links = channel.members.map(({ link, isActive }) => linkStats(link, isActive));
 		switch (op) {
 			case Opcode.stats:
 				return this.#general(CONNTRACK);
-			case Opcode.statsExpect:
-				return this.#general(EXPECTATION) + this.#policy();
+			case Opcode.statsExpect: {
+				const policy = this.#policy();
+				return this.#general(EXPECTATION) + (policy ? renderPolicy(policy) : "");
+			}
 			case Opcode.statsNetwork:
-				return renderNetwork(networkStats(ftfw, channel), links, this.#cluster()) + this.#security();
+				return renderNetwork(networkStats(ftfw, channel), this.#links(), this.#cluster()) + this.#security();
 			case Opcode.statsCache:
 				return renderCaches(...this.#sides(CONNTRACK));
 			case Opcode.statsRuntime:
 				return renderRuntime(this.#runtime(control));
 			case Opcode.statsLink:
-				return renderLinks(links);
-			case Opcode.statsQueue:
-				return this.#queues();
+				return renderLinks(this.#links());
+			case Opcode.statsQueue: {
+				const queues = this.#queues();
+				return renderQueues(queues[0]!.elements, queues);
+			}
 			case Opcode.statsResendQueue:
-				return renderResendQueue([]);
+				return renderResendQueue(this.#resend());
 			case Opcode.statsProcess:
 				return renderProcesses([]);
 			default:
 				return undefined;
 		}
+	}
+
+	#json(op: number, control: ControlCounters): string | undefined {
+		const { ftfw, channel, security } = this.#from;
+		const around = () => ({
+			links: linksJson(this.#links()),
+			...clusterJson(this.#cluster()),
+			security: securityJson({ text: security.text, badSeal: ftfw.counters.badSeal }),
+		});
+		const caches = (kind: Kind) => {
+			const [internal, external] = this.#sides(kind);
+			return { internal: sideJson(internal), external: sideJson(external) };
+		};
+		const general = (kind: Kind) => ({
+			...caches(kind),
+			traffic: trafficJson(makeTrafficStats()),
+			network: networkJson(networkStats(ftfw, channel)),
+			...around(),
+		});
+		switch (op) {
+			case Opcode.stats:
+				return jsonLine("ct", general(CONNTRACK));
+			case Opcode.statsExpect: {
+				const policy = this.#policy();
+				return jsonLine("expect", { ...general(EXPECTATION), ...(policy && { policy: policyJson(policy) }) });
+			}
+			case Opcode.statsNetwork:
+				return jsonLine("network", { network: networkJson(networkStats(ftfw, channel)), ...around() });
+			case Opcode.statsCache:
+				return jsonLine("cache", caches(CONNTRACK));
+			case Opcode.statsRuntime:
+				return jsonLine("runtime", runtimeJson(this.#runtime(control)));
+			case Opcode.statsLink:
+				return jsonLine("link", { links: linksJson(this.#links()) });
+			case Opcode.statsQueue:
+				return jsonLine("queue", { queues: queuesJson(this.#queues()) });
+			case Opcode.statsResendQueue:
+				return jsonLine("rsqueue", { datagrams: resendJson(this.#resend()) });
+			case Opcode.statsProcess:
+				return jsonLine("process", { processes: processesJson([]) });
+			default:
+				return undefined;
+		}
+	}
+
+	#links(): LinkStats[] {
+		return this.#from.channel.members.map(({ link, isActive }) => linkStats(link, isActive));
+	}
+
+	/** Datagrams that wait for an acknowledgement; one without a record is a control message. */
+	#resend(): ResendEntry[] {
+		return this.#from.ftfw.outgoing.inFlight
+			.waiting()
+			.map(({ sequence, records }) =>
+				records === 0 ? { kind: "control", sequence, flags: 0 } : { kind: "object", sequence },
+			);
 	}
 
 	#sides(kind: Kind) {
@@ -105,7 +189,7 @@ export class Statistics {
 			internal,
 			external,
 			traffic: makeTrafficStats(),
-			links: channel.members.map(({ link, isActive }) => linkStats(link, isActive)),
+			links: this.#links(),
 			network: networkStats(ftfw, channel),
 			cluster: this.#cluster(),
 		});
@@ -117,16 +201,16 @@ export class Statistics {
 		return { node: nodeStats(ftfw), peers: peerStats(ftfw, clock.now()) };
 	}
 
-	#policy(): string {
+	#policy(): PolicyStats | undefined {
 		const { policy, externals } = this.#from;
-		if (!policy) return "";
+		if (!policy) return undefined;
 		const keptBack = new Int32Array(32);
 		for (const { refusals } of externals(EXPECTATION)) {
 			refusals.forEach((count, reason) => {
 				keptBack[reason]! += count;
 			});
 		}
-		return renderPolicy({ counts: policy.counts, onViolation: policy.onViolation, keptBack });
+		return { counts: policy.counts, onViolation: policy.onViolation, keptBack };
 	}
 
 	/** A block of our own, like the peers'. */
@@ -155,14 +239,13 @@ export class Statistics {
 		});
 	}
 
-	#queues(): string {
+	#queues(): QueueStats[] {
 		const { outgoing } = this.#from.ftfw;
 		const dirty = outgoing.dirty.queue.length + outgoing.bulk.retry.length;
-		const queues = [
+		return [
 			{ ...makeQueueStats("txqueue", 2 ** 31 - 1), elements: dirty },
 			makeQueueStats("errorq", 0),
 			{ ...makeQueueStats("rsqueue", IN_FLIGHT_MAX), elements: outgoing.inFlight.count },
 		];
-		return renderQueues(dirty, queues);
 	}
 }

@@ -47,6 +47,21 @@ test("the lowest pending number moves over what is settled, and no further", () 
 	assert.equal(inFlight.lowest, 5);
 });
 
+test("what waits for an acknowledgement is told with what it carries, the oldest first", () => {
+	const inFlight = new InFlight();
+	inFlight.add(1, 7, 1);
+	inFlight.add(1, 8, 1);
+	inFlight.commit(1, A, 0, 0);
+	inFlight.commit(2, A | B, 0, 0);
+	inFlight.commit(3, B, 0, 0);
+	settle(inFlight, 2, A);
+	settle(inFlight, 3, B);
+	assert.deepEqual(inFlight.waiting(), [
+		{ sequence: 1, records: 2 },
+		{ sequence: 2, records: 0 },
+	]);
+});
+
 test("a bulk waits for its own datagrams and its own peers only", () => {
 	const inFlight = new InFlight();
 	inFlight.commit(1, A | B, B | C, 0);

@@ -74,6 +74,15 @@ export class InFlight {
 		return this.#bulkCount[31 - Math.clz32(peer)]!;
 	}
 
+	/** Those that somebody has not acknowledged, the oldest first, and how many records each carries. */
+	waiting(): { sequence: number; records: number }[] {
+		const found: { sequence: number; records: number }[] = [];
+		for (let sequence = this.lowest; sequence < this.lowest + IN_FLIGHT_MAX; sequence++) {
+			if (this.pending(sequence) !== 0) found.push({ sequence, records: this.#records[place(sequence)]! });
+		}
+		return found;
+	}
+
 	isBulk(sequence: number, peer: number): boolean {
 		return (this.#bulk[place(sequence)]! & peer) !== 0;
 	}

@@ -1,0 +1,102 @@
+// A cache as text: a line, a <flow> element or a JSON object for each entry. Written in pieces, so that a dump of a
+// million entries neither holds up the replication nor grows in memory: between two pieces others have their turn, and
+// the next one is made when the client has room for it (server.ts, UNREAD_MAX).
+import type { ExternalCache } from "../cache/external-cache.ts";
+import { CREATED } from "../cache/record-layout.ts";
+import type { RecordStore } from "../cache/record-store.ts";
+import { formatConntrack, formatExpectation } from "../conntrack/format.ts";
+import { formatConntrackJson, formatExpectationJson } from "../conntrack/format-json.ts";
+import { formatConntrackXml, formatExpectationXml } from "../conntrack/format-xml.ts";
+import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import type { DaemonControl } from "./handlers.ts";
+import type { TextSink } from "./server.ts";
+
+export type DumpForm = "text" | "xml" | "json";
+
+type Sources = Pick<DaemonControl, "names" | "clock" | "originOf">;
+type Cache = { readonly store: RecordStore };
+
+/** Entries per piece. */
+const LINES = 128;
+
+/** Writes what counts of the caches, in the order of their slots. */
+export async function dump(
+	daemon: Sources,
+	kind: Kind,
+	caches: readonly Cache[],
+	{ form, isInternal }: { form: DumpForm; isInternal: boolean },
+	write: TextSink,
+): Promise<void> {
+	const { names } = daemon;
+	for (const cache of caches) {
+		const { store } = cache;
+		const origin = isInternal ? undefined : daemon.originOf(cache as ExternalCache);
+		const ageOf = (slot: number): number =>
+			Math.max(0, Math.floor(daemon.clock.now() / 1000) - store.header(slot, CREATED));
+		const more = (slot: number) => ({
+			age: ageOf(slot),
+			...(origin === undefined ? {} : { node: origin }),
+		});
+		const formats: Record<DumpForm, (record: Int32Array, slot: number) => string> =
+			kind === CONNTRACK
+				? {
+						// conntrackd's lines of -e have no reply tuple, and scripts parse them; its XML has an empty one,
+						// which is filled here
+						text: (record, slot) =>
+							`${formatConntrack(record, names, { reply: isInternal })} [active since ${ageOf(slot)}s]\n`,
+						xml: (record) => `${formatConntrackXml(record, names, { reply: true })}\n`,
+						json: (record, slot) => `${formatConntrackJson(record, names, more(slot))}\n`,
+					}
+				: {
+						text: (record, slot) => `${formatExpectation(record, names)} [active since ${ageOf(slot)}s]\n`,
+						xml: (record) => `${formatExpectationXml(record, names)}\n`,
+						json: (record, slot) => `${formatExpectationJson(record, names, more(slot))}\n`,
+					};
+		const isShown = (slot: number): boolean => store.isLive(slot) && store.isOwned(slot);
+		await eachPiece(daemon, store, isShown, formats[form], write);
+	}
+}
+
+/** The peers' expectations that are held and do not count, with the reason. */
+export async function dumpRejected(
+	daemon: Sources & Pick<DaemonControl, "externals" | "whyRejected">,
+	isJson: boolean,
+	write: TextSink,
+): Promise<void> {
+	const { names } = daemon;
+	for (const cache of daemon.externals(EXPECTATION)) {
+		const { store } = cache;
+		const node = daemon.originOf(cache);
+		const format = (record: Int32Array, slot: number): string => {
+			const rule = store.verdict(slot);
+			const reason = daemon.whyRejected(record, store, rule);
+			if (!isJson) return `${formatExpectation(record, names)} [${reason}]\n`;
+			const more = { ...(node === undefined ? {} : { node }), rule, reason };
+			return `${formatExpectationJson(record, names, more)}\n`;
+		};
+		await eachPiece(daemon, store, (slot) => store.isLive(slot) && store.verdict(slot) !== 0, format, write);
+	}
+}
+
+/** Writes a text for each slot that is to be shown. */
+async function eachPiece(
+	{ clock }: Pick<DaemonControl, "clock">,
+	store: RecordStore,
+	isShown: (slot: number) => boolean,
+	format: (record: Int32Array, slot: number) => string,
+	write: TextSink,
+): Promise<void> {
+	const record = new Int32Array(store.layout.recordWords);
+	let text = "";
+	let lines = 0;
+	for (let slot = 0; slot < store.end; slot++) {
+		if (!isShown(slot)) continue;
+		store.read(slot, record);
+		text += format(record, slot);
+		if (++lines % LINES !== 0) continue;
+		await write(text);
+		text = "";
+		await clock.pause();
+	}
+	if (text !== "") await write(text);
+}
