@@ -17,7 +17,7 @@ import { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
-import { openLinks } from "./dedicated-link.ts";
+import { openLinks, unanswered } from "./dedicated-link.ts";
 import { directInjection } from "./direct-injection.ts";
 import { entryRules } from "./entry-rules.ts";
 import { EventRouter } from "./event-router.ts";
@@ -37,6 +37,7 @@ import {
 	nodeIdOf,
 	openLog,
 	policyChecksum,
+	replicationMode,
 	unsupported,
 } from "./setup.ts";
 import { Statistics } from "./stats/statistics.ts";
@@ -116,7 +117,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			native,
 			clock,
 			log,
-			unanswered: () => ftfw.outgoing.inFlight.unanswered(clock.now()),
+			unanswered: () => unanswered(ftfw, clock.now()),
 			sayAlive: () => ftfw.sayAlive(clock.now()),
 		});
 		const { channel } = link;
@@ -124,6 +125,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const node = config.security?.node ?? nodeIdOf(link.config, link.device);
 		const epoch = randomBytes(EPOCH_SIZE);
 		const security = new LinkSecurity(config.security, node, epoch);
+		const mode = replicationMode(sync, (size) => randomBytes(size));
 		const ftfw = new Ftfw({
 			node,
 			epoch,
@@ -136,6 +138,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			seal: security.seal,
 			sink: (bytes, end) => channel.send(bytes, end),
 			entropy: (size) => randomBytes(size),
+			mode,
+			...(!mode.isAcknowledged && { isCongested: () => channel.isCongested }),
 			policy: policyChecksum(config),
 			keys: () => security.keys,
 			notice: (text) => log.notice(text),

@@ -7,9 +7,13 @@ import { TcpChannel } from "./channel/tcp-channel.ts";
 import type { Config, LinkConfig } from "./config/config.ts";
 import { formatBytes, parseAddress } from "./conntrack/address.ts";
 import { linkOf, speakersOf } from "./setup.ts";
+import type { Ftfw } from "./sync/ftfw.ts";
 import type { Clock } from "./system/clock.ts";
 import type { DaemonLog } from "./system/log.ts";
 import type { Native } from "./system/native.ts";
+
+/** Milliseconds without a word after which a link is in doubt where nothing is acknowledged. */
+const SILENCE = 2000;
 
 export interface LinkOptions {
 	config: Config;
@@ -59,6 +63,15 @@ export function openLinks(options: LinkOptions): DedicatedLink {
 			return opened.map((one) => `${one.channel.device}: ${one.speakers()}`).join("\n");
 		},
 	};
+}
+
+/** How long nothing has shown that the link works, milliseconds; 0 if something does, or nothing is expected. */
+export function unanswered({ mode, outgoing, peers }: Ftfw, now: number): number {
+	if (mode.isAcknowledged) return outgoing.inFlight.unanswered(now);
+	// whoever acknowledges nothing says at least that it is there, every second
+	const hearing = peers.filter((peer) => peer.hears);
+	if (hearing.length === 0) return 0;
+	return Math.max(0, now - Math.max(...hearing.map((peer) => peer.heardAt)) - SILENCE);
 }
 
 interface Opened {

@@ -49,7 +49,14 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 		node: ["node:fs", "node:net", "node:path", "node:stream"],
 	},
 	stats: {
-		values: ["conntrack/kind", "conntrack/node-id", "control/request", "policy/codes", "sync/in-flight"],
+		values: [
+			"conntrack/kind",
+			"conntrack/node-id",
+			"control/request",
+			"policy/codes",
+			"sync/in-flight",
+			"sync/mode",
+		],
 		types: EVERYTHING,
 		node: [],
 	},

@@ -167,6 +167,7 @@ export class Operations {
 			resyncKernel: (kinds) => this.#resyncKernel(kinds),
 			sendBulk: () => {
 				this.#options.handingOver();
+				this.#tellOfBulk("-B");
 				ftfw.bulk(clock.now());
 				ticker.pump();
 			},
@@ -174,6 +175,7 @@ export class Operations {
 				this.#options.handingOver();
 				// the stock hook asks when the node becomes backup
 				ftfw.contacts.becomeBackup(clock.now());
+				this.#tellOfBulk("-n");
 				ftfw.requestResync(clock.now());
 				ticker.pump();
 			},
@@ -186,6 +188,13 @@ export class Operations {
 			stop: () => this.stop(0),
 			notice: (text) => log.notice(text),
 		};
+	}
+
+	/** Mode ALARM: says that the request has no effect, and that none is needed. */
+	#tellOfBulk(word: string): void {
+		const { ftfw, log } = this.#options;
+		if (ftfw.mode.hasBulk) return;
+		log.notice(`Mode ALARM: ${word} has no effect, every entry is sent within RefreshTime`);
 	}
 
 	/** SIGHUP: the configuration, the log file, the keys. What cannot be used changes nothing, and does not keep the rest back. */

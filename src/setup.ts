@@ -3,11 +3,20 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Network, Speakers } from "./channel/source-guard.ts";
-import type { Config, ExpectationPolicyConfig, FilterConfig, LinkConfig } from "./config/config.ts";
+import type {
+	Config,
+	ExpectationPolicyConfig,
+	FilterConfig,
+	LinkConfig,
+	SyncConfig,
+} from "./config/config.ts";
 import { formatBytes, parseAddress } from "./conntrack/address.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "./conntrack/protocol.ts";
 import type { OwnTraffic } from "./filter/filter.ts";
 import { kernelFilter } from "./filter/kernel-filter.ts";
+import { AlarmMode } from "./sync/alarm.ts";
+import { ftfwMode, type ReplicationMode } from "./sync/mode.ts";
+import { notrackMode } from "./sync/notrack.ts";
 import { crc32c } from "./sync/wire/crc32c.ts";
 import { u32 } from "./sync/wire/frame.ts";
 import type { Clock } from "./system/clock.ts";
@@ -29,11 +38,6 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 		fatal.push(
 			`${config.file}: the Stats mode is not available in this version: name a configuration with Sync by -C, or in /etc/ctsync/ctsync.conf`,
 		);
-	if (sync && sync.mode !== "FTFW") {
-		warnings.push(
-			`Mode ${sync.mode} is not available in this version: replicating reliably, as Mode FTFW does`,
-		);
-	}
 	if (sync?.disableInternalCache) {
 		warnings.push("DisableInternalCache is not available in this version: the internal cache is kept");
 	}
@@ -43,6 +47,13 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	if (sync && !config.security)
 		warnings.push("the dedicated link is not authenticated: whoever reaches it can insert connections");
 	return { fatal, warnings };
+}
+
+/** How this node replicates. @param entropy random bytes */
+export function replicationMode(sync: SyncConfig, entropy: (size: number) => Uint8Array): ReplicationMode {
+	const { mode, refreshTime, cacheTimeout } = sync;
+	if (mode === "ALARM") return new AlarmMode({ refreshTime, cacheTimeout, entropy });
+	return mode === "NOTRACK" ? notrackMode : ftfwMode;
 }
 
 /** The log that the configuration asks for, and the console's if the daemon has one. */

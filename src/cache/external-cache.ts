@@ -5,6 +5,7 @@
 // epoch of the peer, or a bulk, begins a generation; when the bulk is complete, what it did not confirm is swept.
 // Until then the old entries stay committable, as do those that their origin has withdrawn without an end.
 import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
+import type { Expiry } from "./expiry.ts";
 import { AWAITS_MASTER, STAMP, UPDATED } from "./record-layout.ts";
 import type { RecordStore } from "./record-store.ts";
 import { VersionDigest } from "./version-digest.ts";
@@ -57,6 +58,8 @@ export class ExternalCache {
 	 */
 	leaving: (slot: number, isReplaced: boolean) => void = () => {};
 	listener: ExternalListener | undefined;
+	/** Mode ALARM: gives up what is not told again. */
+	expiry: Expiry | undefined;
 	/** What a new state of an entry is kept back for until somebody has judged it; 0 is nothing. */
 	provisional = 0;
 	/** Entries that were refused or are kept back, by reason. */
@@ -116,6 +119,7 @@ export class ExternalCache {
 			const held = store.version(slot);
 			if (version < held) return -1;
 			if (version === held) {
+				if (isLive) this.expiry?.arm(slot, now);
 				if (isLive && !this.isConfirmed(slot)) {
 					this.#confirm(slot, version);
 					this.listener?.confirmed(slot);
@@ -143,6 +147,7 @@ export class ExternalCache {
 		if (isLive) counters.updated++;
 		else counters.created++;
 		this.#confirm(slot, version);
+		this.expiry?.arm(slot, now);
 		this.touched?.add(slot);
 		this.listener?.told(slot);
 		return slot;

@@ -84,6 +84,10 @@ export class RedundantChannel implements Channel {
 		return sum;
 	}
 
+	get isCongested(): boolean {
+		return this.#active.link.isCongested ?? false;
+	}
+
 	status(): string {
 		return this.#active.link.status();
 	}

@@ -105,6 +105,12 @@ export class TcpChannel implements Channel {
 		return { server: this.#incoming.size > 0, client: this.#outgoing.every((one) => one.isConnected) };
 	}
 
+	get isCongested(): boolean {
+		return this.#outgoing.some(({ socket, isConnected }) => {
+			return !socket || !isConnected || socket.writableLength > QUEUE_MAX / 2;
+		});
+	}
+
 	start(handler: DatagramHandler, batchEnd: () => void): void {
 		this.#handler = handler;
 		this.#batchEnd = batchEnd;

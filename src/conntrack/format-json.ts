@@ -14,6 +14,8 @@ export interface EntryContext {
 	node?: string;
 	/** Seconds since it came into the cache. */
 	age?: number;
+	/** Mode ALARM: seconds until it is given up if nothing more is heard of it. */
+	expiresIn?: number;
 	/** Of an expectation that is kept back: the rule of the policy, as a number, and why. */
 	rule?: number;
 	reason?: string;

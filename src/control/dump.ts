@@ -1,6 +1,7 @@
 // A cache as text: a line, a <flow> element or a JSON object for each entry. Written in pieces, so that a dump of a
 // million entries neither holds up the replication nor grows in memory: between two pieces others have their turn, and
 // the next one is made when the client has room for it (server.ts, UNREAD_MAX).
+import type { Expiry } from "../cache/expiry.ts";
 import type { ExternalCache } from "../cache/external-cache.ts";
 import { CREATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
@@ -14,7 +15,7 @@ import type { TextSink } from "./server.ts";
 export type DumpForm = "text" | "xml" | "json";
 
 type Sources = Pick<DaemonControl, "names" | "clock" | "originOf">;
-type Cache = { readonly store: RecordStore };
+type Cache = { readonly store: RecordStore; readonly expiry?: Expiry | undefined };
 
 /** Entries per piece. */
 const LINES = 128;
@@ -29,12 +30,20 @@ export async function dump(
 ): Promise<void> {
 	const { names } = daemon;
 	for (const cache of caches) {
-		const { store } = cache;
+		const { store, expiry } = cache;
+		const now = (): number => Math.floor(daemon.clock.now() / 1000);
 		const origin = isInternal ? undefined : daemon.originOf(cache as ExternalCache);
-		const ageOf = (slot: number): number =>
-			Math.max(0, Math.floor(daemon.clock.now() / 1000) - store.header(slot, CREATED));
+		const ageOf = (slot: number): number => Math.max(0, now() - store.header(slot, CREATED));
+		// Mode ALARM
+		const lifeOf = (slot: number): { expiresIn?: number } =>
+			expiry?.isRunning ? { expiresIn: expiry.left(slot, now()) } : {};
+		const times = (slot: number): string => {
+			const { expiresIn } = lifeOf(slot);
+			return `[active since ${ageOf(slot)}s]${expiresIn === undefined ? "" : ` [expires in ${expiresIn}s]`}\n`;
+		};
 		const more = (slot: number) => ({
 			age: ageOf(slot),
+			...lifeOf(slot),
 			...(origin === undefined ? {} : { node: origin }),
 		});
 		const formats: Record<DumpForm, (record: Int32Array, slot: number) => string> =
@@ -42,13 +51,12 @@ export async function dump(
 				? {
 						// conntrackd's lines of -e have no reply tuple, and scripts parse them; its XML has an empty one,
 						// which is filled here
-						text: (record, slot) =>
-							`${formatConntrack(record, names, { reply: isInternal })} [active since ${ageOf(slot)}s]\n`,
+						text: (record, slot) => `${formatConntrack(record, names, { reply: isInternal })} ${times(slot)}`,
 						xml: (record) => `${formatConntrackXml(record, names, { reply: true })}\n`,
 						json: (record, slot) => `${formatConntrackJson(record, names, more(slot))}\n`,
 					}
 				: {
-						text: (record, slot) => `${formatExpectation(record, names)} [active since ${ageOf(slot)}s]\n`,
+						text: (record, slot) => `${formatExpectation(record, names)} ${times(slot)}`,
 						xml: (record) => `${formatExpectationXml(record, names)}\n`,
 						json: (record, slot) => `${formatExpectationJson(record, names, more(slot))}\n`,
 					};

@@ -7,6 +7,7 @@ import { formatNode } from "../conntrack/node-id.ts";
 import type { ControlCounters } from "../control/server.ts";
 import type { EventCounters } from "../netlink/event-listener.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
+import { modeName } from "../sync/mode.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { EqualityStats, InjectStats, NodeStats, PeerStats, RuntimeStats } from "./counters.ts";
 import {
@@ -95,11 +96,12 @@ export function networkStats(ftfw: Ftfw, channel: Channel): NetworkStats {
 	return stats;
 }
 
-export function nodeStats({ contacts }: Ftfw): NodeStats {
+export function nodeStats({ contacts, mode }: Ftfw): NodeStats {
 	const { state, conflict } = contacts;
 	return {
 		isPrimary: state.isPrimary,
 		term: state.term,
+		...(mode.id === 0 ? {} : { mode: modeName(mode.id) }),
 		...(conflict ? { rival: formatNode(conflict.node) } : {}),
 	};
 }
@@ -135,6 +137,19 @@ function ourEquality({ equality: { report, refusals, wrong } }: Peer, now: numbe
 const refusalsOf = ([conntracks, expectations]: Peer["external"]): ArrayLike<number> =>
 	conntracks.refusals.map((count, reason) => count + expectations.refusals[reason]!);
 
+/** What is to be said of a peer's mode, where it is not Mode FTFW on both sides. */
+function modeStats({ mode }: Ftfw, peer: Peer): Partial<PeerStats> {
+	const { state, isReliable, unconfirmed } = peer;
+	if (mode.id === state.mode && isReliable) return {};
+	return {
+		mode: modeName(state.mode),
+		isOtherMode: mode.id !== state.mode,
+		isUnrepaired: true,
+		hasNoCache: state.hasNoCache,
+		...(unconfirmed > 0 && !peer.isReceivingBulk && { unconfirmed }),
+	};
+}
+
 export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 	return ftfw.peers.map((peer) => ({
 		node: peer.node,
@@ -146,6 +161,7 @@ export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 		held: peer.external[0].store.live + peer.external[1].store.live,
 		isPrimary: peer.state.isPrimary,
 		term: peer.state.term,
+		...modeStats(ftfw, peer),
 		theirs: theirEquality(peer, now),
 		ours: ourEquality(peer, now),
 	}));

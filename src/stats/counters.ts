@@ -139,6 +139,16 @@ export interface PeerStats {
 	/** It says that it is primary; the latest takeover in the cluster has the highest term. */
 	isPrimary: boolean;
 	term: number;
+	/** How it replicates; absent: Mode FTFW, as this node. */
+	mode?: string;
+	/** Its mode is another one than this node's. */
+	isOtherMode?: boolean;
+	/** It does not put right what differs, or this node does not: `-n` does. */
+	isUnrepaired?: boolean;
+	/** Entries that its last bulk did not confirm, because datagrams of it were lost. */
+	unconfirmed?: number;
+	/** It keeps no internal cache, so there is nothing to compare with. */
+	hasNoCache?: boolean;
 	/** How equal what is held of it is to what it has, and the other way round. */
 	theirs: EqualityStats;
 	ours: EqualityStats;
@@ -170,6 +180,8 @@ export interface ClusterStats {
 export interface NodeStats {
 	isPrimary: boolean;
 	term: number;
+	/** How it replicates; absent: Mode FTFW. */
+	mode?: string;
 	/** Address of a peer that says it is primary, too. */
 	rival?: string;
 }

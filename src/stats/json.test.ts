@@ -113,7 +113,7 @@ test("a peer says whether it is equal, and why not", () => {
 	const { node, peers } = parse(
 		clusterJson({ node: { isPrimary: true, term: 3, rival: "a" }, peers: [peer({})] }),
 	);
-	assert.deepEqual(node, { role: "primary", term: 3, rival: "a" });
+	assert.deepEqual(node, { role: "primary", term: 3, mode: "FTFW", rival: "a" });
 	assert.equal(peers[0].heardMillisecondsAgo, null);
 });
 

@@ -103,9 +103,10 @@ export const policyJson = ({ counts, keptBack, onViolation }: PolicyStats): Json
 	awaitingMaster: keptBack[AWAITS_MASTER] ?? 0,
 });
 
-const roleJson = ({ isPrimary, term }: { isPrimary: boolean; term: number }) => ({
+const roleJson = ({ isPrimary, term, mode = "FTFW" }: ClusterStats["node"]) => ({
 	role: isPrimary ? "primary" : "backup",
 	term,
+	mode,
 });
 
 const peerJson = (peer: PeerStats): Json => ({
@@ -117,6 +118,8 @@ const peerJson = (peer: PeerStats): Json => ({
 	inFlight: peer.inFlight,
 	heardMillisecondsAgo: peer.rxAgeMs ?? null,
 	held: peer.held,
+	unconfirmed: peer.unconfirmed ?? 0,
+	isCompared: peer.hasNoCache !== true,
 	theirs: equalityJson(peer.theirs, peer.state),
 	ours: equalityJson(peer.ours, peer.state),
 });

@@ -15,13 +15,30 @@ function renderPeer(peer: PeerStats): string {
 	return (
 		`node=${peer.node} address=${peer.address} state=${peer.state} dirty=${peer.dirty} ` +
 		`in-flight=${peer.inFlight} rx-age=${age} held=${peer.held} ${role(peer)}\n` +
-		`  its entries here: ${renderEquality(peer.theirs, peer.state)}\n` +
+		(peer.isOtherMode ? `  ANOTHER MODE than this node's: compare the configurations\n` : "") +
+		`  its entries here: ${renderTheirs(peer)}\n` +
 		`  our entries there: ${renderEquality(peer.ours, peer.state)}\n`
 	);
 }
 
-const role = ({ isPrimary, term }: { isPrimary: boolean; term: number }): string =>
-	`role=${isPrimary ? "primary" : "backup"} term=${term}`;
+/** What is held here of a peer. */
+function renderTheirs(peer: PeerStats): string {
+	if (peer.hasNoCache) return "not compared, its node keeps no internal cache";
+	const { unconfirmed = 0 } = peer;
+	const text = renderEquality(peer.theirs, peer.state);
+	const lost = unconfirmed > 0 ? `; ${unconfirmed} not confirmed by its last bulk` : "";
+	const isHinted = unconfirmed > 0 || (peer.isUnrepaired && peer.theirs.differing > 0);
+	return `${text}${lost}${isHinted ? `; what was lost is not sent again unasked${peer.mode === "ALARM" ? " before it is repeated" : ", ask with -n"}` : ""}`;
+}
+
+interface Role {
+	isPrimary: boolean;
+	term: number;
+	mode?: string;
+}
+
+const role = ({ isPrimary, term, mode }: Role): string =>
+	`role=${isPrimary ? "primary" : "backup"} term=${term}${mode === undefined ? "" : ` mode=${mode}`}`;
 
 function renderEquality(stats: EqualityStats, state: PeerStats["state"]): string {
 	const { differing, refused, refusals, wrong } = stats;

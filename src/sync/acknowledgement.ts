@@ -10,8 +10,10 @@ export const BITMAP_SIZE = 64;
 /** Bytes of the longest ACK, with room for the seal. */
 export const ACK_MAX = 128;
 
-/** @param credit datagrams that this node's receive buffer takes in */
-export function writeAck(writer: MsgpackWriter, peer: Peer, credit: number): void {
+/** Writes an acknowledgement for the peer if one is owed. @param credit datagrams that this node's receive buffer takes in */
+export function writeOwedAck(writer: MsgpackWriter, peer: Peer, credit: number): void {
+	if (peer.ackOwed === 0 || !peer.epoch) return;
+	peer.ackOwed = 0;
 	writer.array(6);
 	writer.uint(RecordType.ack);
 	writer.uint(peer.node);

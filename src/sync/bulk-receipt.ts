@@ -2,6 +2,7 @@
 // at END is dropped.
 import { KINDS } from "../conntrack/kind.ts";
 import type { Peer } from "./peer.ts";
+import { RecordType } from "./wire/record-type.ts";
 
 /** Slots looked at per call when unconfirmed entries are swept: well below a millisecond. */
 const SWEEP_SLOTS = 8192;
@@ -9,26 +10,54 @@ const SWEEP_SLOTS = 8192;
 const LOST_SHARE = 1 / 16;
 /** How long the only copy of a lost table is kept, milliseconds. */
 const HOLD_FOR = 120_000;
+/** A bulk that is not sent until it is acknowledged is over after so long, milliseconds. */
+const BULK_LOST_AFTER = 60_000;
+
+/**
+ * A control record about a bulk of the peer's.
+ *
+ * @param sequence of the datagram that brings it
+ * @returns whether the bulk is over with it
+ */
+export function receiveBulkRecord(
+	peer: Peer,
+	type: number,
+	id: number,
+	sequence: number,
+	now: number,
+): boolean {
+	if (type === RecordType.bulkBegin) beginReceipt(peer, id, sequence, now);
+	return type === RecordType.bulkEnd && endReceipt(peer, id, now);
+}
 
 /** @param sequence of the datagram that says so: what is in older ones is in the bulk, or is gone */
-export function beginReceipt(peer: Peer, id: number, sequence: number): void {
+function beginReceipt(peer: Peer, id: number, sequence: number, now: number): void {
 	// a repeated BEGIN, or one of a bulk that is over
 	if (id <= peer.bulkReceiving || id <= peer.bulkReceived) return;
 	peer.bulkReceiving = id;
 	peer.bulkSince = Math.max(peer.bulkSince, sequence);
+	peer.bulkBeganAt = now;
+	peer.missing = 0;
 	peer.sweepAt[0] = peer.sweepAt[1] = -1;
 	peer.hasLost = false;
 	for (const external of peer.external) external.beginGeneration();
 	peer.equality.reset();
 }
 
-/** @returns whether it ends the bulk that is being received */
-export function endReceipt(peer: Peer, id: number, now: number): boolean {
+/**
+ * Without acknowledgements (Mode NOTRACK) a bulk of which a datagram is missing confirms what it brings, and nothing is
+ * dropped.
+ *
+ * @returns whether it ends the bulk that is being received
+ */
+function endReceipt(peer: Peer, id: number, now: number): boolean {
 	if (id !== peer.bulkReceiving) return false;
 	const { heldBefore } = peer;
 	peer.heldBefore = 0;
 	peer.bulkReceiving = 0;
 	peer.bulkReceived = id;
+	// what is not in a bulk that was lost in part has not ended
+	if (!peer.isReliable && peer.missing > 0) return true;
 	const confirmed = peer.external[0].confirmed + peer.external[1].confirmed;
 	if (confirmed < heldBefore * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
 	peer.sweepAt[0] = peer.sweepAt[1] = 0;
@@ -37,6 +66,9 @@ export function endReceipt(peer: Peer, id: number, now: number): boolean {
 
 /** Drops unconfirmed entries after an END, some slots at a time. */
 export function sweepReceipt(peer: Peer, now: number): void {
+	// its end was lost on the way
+	if (!peer.isReliable && peer.bulkReceiving !== 0 && now - peer.bulkBeganAt >= BULK_LOST_AFTER)
+		peer.bulkReceiving = 0;
 	if (now >= peer.heldUntil && peer.heldUntil > 0) {
 		peer.heldUntil = Number.NEGATIVE_INFINITY;
 		peer.hasLost = true;

@@ -12,6 +12,7 @@ import {
 	sameBytes,
 	writeHello,
 } from "./handshake.ts";
+import { modeName, type ReplicationMode } from "./mode.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { Control, PEERS_MAX, type Peer } from "./peer.ts";
 import type { Reject, SyncCounters } from "./sync-counters.ts";
@@ -62,6 +63,8 @@ export interface ContactsOptions {
 	newPeer: (node: number, index: number, challenge: Uint8Array) => Peer;
 	/** Checksum of what decides which entries are replicated, and the keys in use now. */
 	policy: number;
+	mode: ReplicationMode;
+	hasNoCache: boolean;
 	keys: () => readonly number[];
 	entropy: (size: number) => Uint8Array;
 	notice: (text: string) => void;
@@ -100,7 +103,8 @@ export class Contacts {
 	constructor(options: ContactsOptions) {
 		this.#options = options;
 		this.#epochTag = epochTagOf(options.epoch);
-		this.state = { isPrimary: false, term: 0, policy: options.policy, keys: [] };
+		const { policy, mode, hasNoCache } = options;
+		this.state = { isPrimary: false, term: 0, policy, mode: mode.id, hasNoCache, keys: [] };
 	}
 
 	find(node: number): Peer | undefined {
@@ -157,6 +161,8 @@ export class Contacts {
 	heard(peer: Peer, { sequence }: Frame, now: number): void {
 		const gap = sequence - peer.window.highest - 1;
 		this.#options.counters.lost += gap > 0 ? gap : gap < 0 ? -1 : 0;
+		if (gap > 0) peer.missing += gap;
+		else if (gap < 0 && sequence > peer.bulkSince) peer.missing--;
 		peer.window.mark(sequence);
 		peer.heardAt = now;
 		peer.isUp = true;
@@ -295,11 +301,19 @@ export class Contacts {
 		peer.hears = hears;
 		this.#options.outgoing.setPeers(this.peers);
 		if (hears) {
-			this.#options.notice(`node ${formatNode(peer.node)} is in contact: sending bulk update`);
-			this.#options.outgoing.bulk.start(peer);
-			if (peer.resyncId > 0) peer.control |= Control.resync;
+			this.#greetHearing(peer);
 		}
 		this.#options.hearingChanged(peer, now);
+	}
+
+	/** A peer has begun to hear me. */
+	#greetHearing(peer: Peer): void {
+		const { notice, outgoing, mode } = this.#options;
+		const told = mode.hasBulk ? "sending bulk update" : "it is told of everything within RefreshTime";
+		notice(`node ${formatNode(peer.node)} is in contact: ${told}`);
+		if (!mode.hasBulk) return;
+		outgoing.bulk.start(peer);
+		if (peer.resyncId > 0) peer.control |= Control.resync;
 	}
 
 	#down(peer: Peer, now: number): void {
@@ -321,11 +335,23 @@ export class Contacts {
 		const before = peer.state;
 		peer.state = state;
 		if (before.term !== state.term) this.#options.termChanged(peer, state.term < before.term);
+		if (peer.modeTold !== state.mode) {
+			peer.modeTold = state.mode;
+			this.#tellOfMode(peer);
+		}
 		if (before.policy !== state.policy && state.policy !== this.state.policy) {
 			this.#options.notice(
 				`node ${formatNode(peer.node)} replicates by another filter than this node: compare the configurations`,
 			);
 		}
+	}
+
+	#tellOfMode({ node, state: { mode } }: Peer): void {
+		if (mode === this.state.mode) return;
+		this.#options.notice(
+			`node ${formatNode(node)} runs Mode ${modeName(mode)} and this node Mode ${modeName(this.state.mode)}: ` +
+				"each sends by its own, and what is lost on the way is put right by neither: compare the configurations",
+		);
 	}
 
 	#watchRoles(now: number): void {

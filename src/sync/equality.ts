@@ -72,9 +72,11 @@ export interface EqualityOptions {
 	names: NameTable;
 	datagramMax: number;
 	outgoing: Outgoing;
+	/** Whether what differs of this peer's is put right unasked. */
+	repairs: (peer: Peer) => boolean;
 	/** A peer has asked for a repair: perhaps it is my cache that is not what the kernel has. */
 	suspected: () => void;
-	/** What is held of a peer differs from what it has: a repair begins. */
+	/** What is held of a peer differs from what it has: a repair begins, if there are any. */
 	repairing: (peer: Peer) => void;
 	/** A peer's entry that I hold turns out to be wrong. */
 	differs: (peer: Peer, difference: Difference) => void;
@@ -260,7 +262,7 @@ export class Equality {
 		this.#options.suspected();
 		if (now - this.#rebuiltAt < REBUILD_EVERY) return;
 		this.#rebuiltAt = now;
-		rebuild(this.#options.digest, this.#options.internal);
+		this.#options.digest.rebuild(this.#options.internal);
 	}
 
 	#wrong(peer: Peer, what: number): number {
@@ -274,7 +276,12 @@ export class Equality {
 		if (!equality.compare(slice, bytes, at, now)) return;
 		if (this.#repairs.has(peer) || !equality.mayRepair(now)) return;
 		this.#options.repairing(peer);
-		if (equality.beginRepair(now)) rebuild(equality.digest, peer.external);
+		if (!this.#options.repairs(peer)) {
+			// Mode NOTRACK, Mode ALARM: it is told, and that is all
+			equality.putOff(now);
+			return;
+		}
+		if (equality.beginRepair(now)) equality.digest.rebuild(peer.external);
 		const buckets = equality.suspects(now);
 		const { outgoing } = this.#options;
 		const writer = outgoing.begin();
@@ -328,7 +335,7 @@ export class Equality {
 	#audit(peers: readonly Peer[], now: number): void {
 		this.#auditedAt = now;
 		for (const peer of peers) {
-			if (peer.isReceivingBulk || peer.equality.isSuspended) continue;
+			if (peer.isReceivingBulk || peer.equality.isSuspended || !this.#options.repairs(peer)) continue;
 			for (const external of peer.external) external.reconsider();
 			let audit = this.#audits.get(peer);
 			if (!audit || audit.walk.isOver) {
@@ -385,15 +392,6 @@ export class Equality {
 		const ageMs = age === NEVER ? Number.POSITIVE_INFINITY : age;
 		peer.equality.report = { at: now, age: ageMs, differing, refused, checked, wrong };
 	}
-}
-
-/**
- * A digest is kept up to date change by change; what has once gone wrong in it stays wrong. Takes tens of milliseconds
- * for a million entries, and happens only when repairs have not helped, or a peer asks for one.
- */
-function rebuild(digest: VersionDigest, caches: readonly { addTo(digest: VersionDigest): void }[]): void {
-	digest.clear();
-	for (const cache of caches) cache.addTo(digest);
 }
 
 /** In a REPORT: never found equal. */

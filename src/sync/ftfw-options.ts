@@ -3,6 +3,7 @@ import type { InternalCaches } from "../cache/internal-cache.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { Difference } from "./equality.ts";
 import type { ExpectationJudge } from "./expectation-gate.ts";
+import type { ReplicationMode } from "./mode.ts";
 import type { Peer } from "./peer.ts";
 import type { Reject } from "./sync-counters.ts";
 import type { Seal } from "./wire/seal.ts";
@@ -31,6 +32,10 @@ export interface FtfwOptions {
 	notice: (text: string) => void;
 	/** A datagram was thrown away and counted: worth a log line, not one each. */
 	rejected: (reason: Reject) => void;
+	/** How this node replicates; Mode FTFW unless given. */
+	mode?: ReplicationMode;
+	/** Whether the link would drop what it is given now. */
+	isCongested?: () => boolean;
 	/** Checksum of what decides which entries are replicated. */
 	policy?: number;
 	/** Fingerprints of the keys in force (their first words). */

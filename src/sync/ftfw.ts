@@ -3,23 +3,22 @@
 //
 //   contacts   who is there, and hears whom          bulk, outgoing   my entries to the peers
 //   equality   do all hold the same?                 return-snapshot  a rebooted node gets its entries back
-import { ConntrackLayout } from "../cache/conntrack-layout.ts";
-import { ExpectationLayout } from "../cache/expectation-layout.ts";
-import { ExternalCache } from "../cache/external-cache.ts";
-import { RecordStore } from "../cache/record-store.ts";
+import type { ExternalCache } from "../cache/external-cache.ts";
 import type { VersionDigest } from "../cache/version-digest.ts";
 import { CONNTRACK, KINDS } from "../conntrack/kind.ts";
-import { ACK_MAX, acknowledges, writeAck } from "./acknowledgement.ts";
-import { beginReceipt, endReceipt, sweepReceipt } from "./bulk-receipt.ts";
+import { ACK_MAX, acknowledges, writeOwedAck } from "./acknowledgement.ts";
+import { receiveBulkRecord, sweepReceipt } from "./bulk-receipt.ts";
 import { Contacts } from "./contacts.ts";
 import { type Ack, Datagram, type OtherRecord, type StateRecord } from "./datagram.ts";
 import { type Difference, Equality, VERDICT } from "./equality.ts";
 import { ExpectationGate } from "./expectation-gate.ts";
 import type { FtfwOptions } from "./ftfw-options.ts";
 import { epochTagOf, readHello, sameBytes } from "./handshake.ts";
+import { ftfwMode, type ModeParts, type ReplicationMode } from "./mode.ts";
 import { Outgoing } from "./outgoing.ts";
 import { supersede, unsupersede } from "./ownership.ts";
 import { Control, Peer } from "./peer.ts";
+import { expireSilent, newPeerCaches } from "./peer-caches.ts";
 import { PeerEquality } from "./peer-equality.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { ReturnSnapshot } from "./return-snapshot.ts";
@@ -58,13 +57,16 @@ export class Ftfw {
 	onPeer: (peer: Peer) => void = () => {};
 	readonly epoch: Uint8Array;
 	readonly #epochTag: number;
+	readonly mode: ReplicationMode;
 	readonly #options: FtfwOptions;
+	readonly #parts: ModeParts;
 	readonly #frame = new Frame();
 	readonly #datagram: Datagram;
 	readonly #strangers = new RateLimit(STRANGERS_PER_SECOND);
 
 	constructor(options: FtfwOptions) {
 		this.#options = options;
+		this.mode = options.mode ?? ftfwMode;
 		this.node = options.node;
 		this.epoch = options.epoch;
 		this.#epochTag = epochTagOf(this.epoch);
@@ -81,6 +83,8 @@ export class Ftfw {
 			names,
 			datagramMax,
 			counters,
+			isUnacknowledged: !this.mode.isAcknowledged,
+			...(options.isCongested && { isCongested: options.isCongested }),
 			sink: (bytes, body, end, sequence) => {
 				options.sink(bytes, options.seal.seal(bytes, body, end, sequence));
 			},
@@ -88,6 +92,7 @@ export class Ftfw {
 		});
 		const { outgoing } = this;
 		for (const kind of KINDS) internal[kind].listener = outgoing.listener(kind);
+		const stores = [conntracks.store, expectations.store] as const;
 		this.contacts = new Contacts({
 			node,
 			epoch,
@@ -97,6 +102,8 @@ export class Ftfw {
 			counters,
 			newPeer: (id, index, challenge) => this.#newPeer(id, index, challenge),
 			policy: options.policy ?? 0,
+			mode: this.mode,
+			hasNoCache: false,
 			keys: options.keys ?? (() => []),
 			entropy,
 			notice,
@@ -114,10 +121,12 @@ export class Ftfw {
 			names,
 			datagramMax,
 			outgoing,
+			repairs: (peer) => this.mode.repairs && peer.isReliable,
 			suspected: options.suspected ?? (() => {}),
 			repairing: options.repairing ?? (() => {}),
 			differs: options.differs ?? (() => {}),
 		});
+		this.#parts = { peers: this.peers, outgoing, internal: stores, notice };
 		this.returned = new ReturnSnapshot(
 			{
 				node,
@@ -184,8 +193,10 @@ export class Ftfw {
 	tick(now: number): void {
 		for (const peer of this.peers) {
 			sweepReceipt(peer, now);
+			expireSilent(peer, now);
 			peer.gate?.review(now);
 		}
+		this.mode.tick?.(this.#parts, now);
 		this.outgoing.expire(now);
 		this.equality.tick(this.peers, now);
 		this.returned.tick(now);
@@ -216,6 +227,8 @@ export class Ftfw {
 			this.contacts.isHelloWanted ||
 			this.equality.isBusy ||
 			this.returned.isBusy ||
+			// no acknowledgement wakes it up
+			(!this.mode.isAcknowledged && this.outgoing.isBusy) ||
 			this.peers.some((peer) => peer.isSweeping)
 		);
 	}
@@ -225,14 +238,16 @@ export class Ftfw {
 		return this.outgoing.isBusy || this.equality.isFast(now);
 	}
 
-	/** -B: sends everything to everybody. */
+	/** -B: sends everything to everybody. Mode ALARM does so all the time, and knows no bulk. */
 	bulk(now: number): void {
+		if (!this.mode.hasBulk) return;
 		for (const peer of this.peers) if (peer.hears) this.outgoing.bulk.start(peer);
 		this.pump(now);
 	}
 
 	/** -n: asks every peer for everything it has. Peers that are not up send it anyhow when they come. */
 	requestResync(now: number): void {
+		if (!this.mode.hasBulk) return;
 		for (const peer of this.peers) {
 			peer.resyncId++;
 			if (peer.hears) peer.control |= Control.resync;
@@ -273,9 +288,7 @@ export class Ftfw {
 		const fault = datagram.decode(bytes, this.#frame.body, stop);
 		if (fault) return this.#reject(PAYLOAD_REJECT[fault]);
 		this.contacts.heard(peer, this.#frame, now);
-		if ((this.#frame.flags & FLAG_ACK) !== 0) {
-			peer.ackOwed++;
-		}
+		if ((this.#frame.flags & FLAG_ACK) !== 0) peer.ackOwed++;
 		const verdicts: [StateRecord, number][] = [];
 		for (let i = 0; i < datagram.stateCount; i++) this.#state(peer, datagram.states[i]!, verdicts, now);
 		counters.recordsReceived += datagram.stateCount;
@@ -328,26 +341,18 @@ export class Ftfw {
 		if (this.equality.other(peer, other, bytes, this.#frame.sequence, now)) return;
 		if (this.returned.other(peer, other, datagram.states, datagram.stateCount, now)) return;
 		if (node !== this.node) return;
-		switch (other.type) {
-			case RecordType.bulkBegin:
-				beginReceipt(peer, id, this.#frame.sequence);
-				return;
-			case RecordType.bulkEnd:
-				if (!endReceipt(peer, id, now)) return;
-				this.counters.bulksReceived++;
-				this.equality.hurry(now);
-				if (peer.heldUntil > 0) this.contacts.sendHello(now);
-				return;
-			case RecordType.resync:
-				if (id <= peer.resyncServed) return;
-				peer.resyncServed = id;
-				this.#options.notice("resync requested by other node");
-				this.#options.notice("sending bulk update");
-				this.outgoing.bulk.start(peer);
-				return;
-			default:
-				return;
+		const isOver = receiveBulkRecord(peer, other.type, id, this.#frame.sequence, now);
+		if (isOver) {
+			this.counters.bulksReceived++;
+			this.equality.hurry(now);
+			if (peer.heldUntil > 0) this.contacts.sendHello(now);
 		}
+		if (other.type !== RecordType.resync || id <= peer.resyncServed) return;
+		peer.resyncServed = id;
+		this.#options.notice("resync requested by other node");
+		if (!this.mode.hasBulk) return;
+		this.#options.notice("sending bulk update");
+		this.outgoing.bulk.start(peer);
 	}
 
 	#acknowledged(peer: Peer, ack: Ack, bytes: Uint8Array, now: number): void {
@@ -358,11 +363,8 @@ export class Ftfw {
 
 	/** Appends an acknowledgement for every peer to which one is owed. */
 	#writeAcks(writer: MsgpackWriter): void {
-		for (const peer of this.peers) {
-			if (peer.ackOwed === 0 || !peer.epoch || writer.at + ACK_MAX > this.#options.datagramMax) continue;
-			writeAck(writer, peer, this.#options.credit);
-			peer.ackOwed = 0;
-		}
+		const { credit, datagramMax } = this.#options;
+		for (const peer of this.peers) if (writer.at + ACK_MAX <= datagramMax) writeOwedAck(writer, peer, credit);
 	}
 
 	#sendAcks(now: number): void {
@@ -382,11 +384,7 @@ export class Ftfw {
 	}
 
 	#newCaches(digest?: VersionDigest): readonly [ExternalCache, ExternalCache] {
-		const { hashSeed, externalLimit } = this.#options;
-		const caches = [
-			new ExternalCache(new RecordStore(new ConntrackLayout(), hashSeed), externalLimit, digest),
-			new ExternalCache(new RecordStore(new ExpectationLayout(), hashSeed, 64), externalLimit, digest),
-		] as const;
+		const caches = newPeerCaches({ ...this.#options, mode: this.mode }, digest);
 		this.onCaches(caches);
 		return caches;
 	}

@@ -41,6 +41,8 @@ const arbitraryOwn = fc.record(
 				isPrimary: fc.boolean(),
 				term: u32s,
 				policy: u32s,
+				mode: fc.nat(3),
+				hasNoCache: fc.boolean(),
 				keys: fc.array(u32s, { maxLength: KEYS_MAX }),
 			},
 			{ noNullPrototype: true },
@@ -79,7 +81,10 @@ test("a HELLO says to each peer what is for it, and to others nothing", () => {
 });
 
 test("a list that does not fit goes round: every peer finds itself in some HELLO", () => {
-	const own = { credit: 1, state: { isPrimary: false, term: 0, policy: 0, keys: [] } };
+	const own = {
+		credit: 1,
+		state: { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] },
+	};
 	const many = fc.uniqueArray(arbitraryGreeting, {
 		minLength: 21,
 		maxLength: 40,
@@ -100,7 +105,10 @@ test("a list that does not fit goes round: every peer finds itself in some HELLO
 });
 
 test("what a later version has put behind the known elements is passed over", () => {
-	const own = { credit: 5, state: { isPrimary: true, term: 2, policy: 3, keys: [4] } };
+	const own = {
+		credit: 5,
+		state: { isPrimary: true, term: 2, policy: 3, mode: 0, hasNoCache: false, keys: [4] },
+	};
 	const greeting = { ...fc.sample(arbitraryGreeting, 1)[0]!, node: 7 };
 	const hello = written(own, [greeting]);
 	// [..., [[...]]] with one element more in both arrays: an array, and a bin
@@ -150,7 +158,10 @@ test("a HELLO with any byte changed is read or refused, and never throws", () =>
 });
 
 test("a HELLO with more entries than there can be is refused", () => {
-	const own = { credit: 1, state: { isPrimary: false, term: 0, policy: 0, keys: [] } };
+	const own = {
+		credit: 1,
+		state: { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] },
+	};
 	const entry = {
 		node: 3,
 		adoptedTag: 0,
@@ -312,7 +323,7 @@ test("a HELLO whose header names another epoch is malformed", () => {
 	assert.ok(sameBytes(b.ftfw.peers[0]!.epoch!, a.ftfw.epoch));
 });
 
-const state = { isPrimary: false, term: 0, policy: 0, keys: [] };
+const state = { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] };
 
 /** What node 1 says to `to` when all is well. */
 const greetings = (to: SimulatedNode): Greeting[] => [

@@ -31,6 +31,9 @@ const KEY_SIZE = 4;
 export const KEYS_MAX = 32;
 
 const IS_PRIMARY = 1;
+const MODE_SHIFT = 1;
+const MODE_MASK = 3 << MODE_SHIFT;
+const HAS_NO_CACHE = 1 << 3;
 
 /** What a node says of itself in every HELLO. */
 export interface NodeState {
@@ -40,6 +43,10 @@ export interface NodeState {
 	term: number;
 	/** A checksum of what decides which entries are replicated: all nodes should have the same. */
 	policy: number;
+	/** How it replicates: one of MODE, or that of a later version. */
+	mode: number;
+	/** It keeps no internal cache (DisableInternalCache): it cannot be compared with. */
+	hasNoCache: boolean;
 	/** Fingerprints (first words) of the keys that it accepts. */
 	keys: readonly number[];
 }
@@ -81,7 +88,9 @@ export function writeHello(
 	writer.uint(RecordType.hello);
 	writer.uint(PROTOCOL_VERSION_MIN);
 	writer.uint(PROTOCOL_VERSION);
-	writer.uint(state.isPrimary ? IS_PRIMARY : 0);
+	writer.uint(
+		(state.isPrimary ? IS_PRIMARY : 0) | (state.mode << MODE_SHIFT) | (state.hasNoCache ? HAS_NO_CACHE : 0),
+	);
 	writer.uint(state.term);
 	writer.uint(own.credit);
 	writer.uint32(state.policy);
@@ -124,7 +133,14 @@ export function readHello(bytes: Uint8Array, start: number, end: number, node: n
 	}
 	const entries = reader.array();
 	if (reader.failed || entries > LIST_MAX) return undefined;
-	const state = { isPrimary: (flags & IS_PRIMARY) !== 0, term, policy, keys };
+	const state = {
+		isPrimary: (flags & IS_PRIMARY) !== 0,
+		term,
+		policy,
+		mode: (flags & MODE_MASK) >>> MODE_SHIFT,
+		hasNoCache: (flags & HAS_NO_CACHE) !== 0,
+		keys,
+	};
 	const hello: Hello = { versionMin, version, state, credit, forMe: [] };
 	for (let i = 0; i < entries; i++) {
 		const greeting = readGreeting(reader);

@@ -19,6 +19,10 @@ export interface OutgoingOptions {
 	datagramMax: number;
 	counters: SyncCounters;
 	sink: Sink;
+	/** Mode NOTRACK, Mode ALARM: nothing that is sent is acknowledged. */
+	isUnacknowledged?: boolean;
+	/** Whether the link would drop what it is given now: then it waits. */
+	isCongested?: () => boolean;
 	/** Appends acknowledgements that are owed; called for every datagram. */
 	writeAcks: (writer: MsgpackWriter) => void;
 }

@@ -4,16 +4,15 @@
 // again: those of its keys that have not changed since become dirty again. Nothing is queued but slot numbers, so
 // nothing has to be thrown away, however slow a peer is.
 import type { ChangeListener } from "../cache/internal-cache.ts";
-import { UPDATED } from "../cache/record-layout.ts";
-import { EXP_TIMEOUT } from "../conntrack/expectation-record.ts";
-import { EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import type { Kind } from "../conntrack/kind.ts";
 import { Bulk } from "./bulk.ts";
-import { CONTROL_TYPE, controlKey, controlOf, isControlOf } from "./control-key.ts";
+import { controlOf, isControlOf, writeControls } from "./control-key.ts";
 import { DirtySet, kindOf, slotOf } from "./dirty-set.ts";
 import { InFlight, RECORDS_MAX } from "./in-flight.ts";
 import type { OutgoingOptions } from "./outgoing-options.ts";
-import { Pace } from "./pace.ts";
+import { Pace, SteadyPace } from "./pace.ts";
 import { Control, type Peer } from "./peer.ts";
+import { encodePresent } from "./present-state.ts";
 import { RecordEncoder } from "./wire/encode.ts";
 import { bodyOffset, FLAG_ACK, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
@@ -40,9 +39,12 @@ export class Outgoing {
 	/** Bits of the peers that hear me. */
 	#ready = 0;
 	readonly #pace = new Pace();
+	/** Nothing is acknowledged: what was sent is settled at once. */
+	readonly #steady: SteadyPace | undefined;
 
 	constructor(options: OutgoingOptions) {
 		this.#options = options;
+		if (options.isUnacknowledged) this.#steady = new SteadyPace();
 		const [conntracks, expectations] = options.caches;
 		const stores = [conntracks.store, expectations.store] as const;
 		this.bulk = new Bulk(stores, this.dirty, this.inFlight, options.counters);
@@ -88,13 +90,15 @@ export class Outgoing {
 	}
 
 	/** Datagrams that may be sent now. */
-	get room(): number {
-		return Math.max(0, Math.floor(this.#limit) - this.inFlight.count);
+	#room(now: number): number {
+		if (this.#options.isCongested?.()) return 0;
+		if (this.#steady) return this.#steady.room(now, this.#limit);
+		return Math.floor(this.#limit) - this.inFlight.count;
 	}
 
 	/** Datagrams that may be in flight. */
 	get #limit(): number {
-		let { window } = this.#pace;
+		let window = this.#steady ? Number.POSITIVE_INFINITY : this.#pace.window;
 		for (const peer of this.#peers) if (peer.hears) window = Math.min(window, peer.credit);
 		return window;
 	}
@@ -117,7 +121,12 @@ export class Outgoing {
 			return;
 		}
 		this.bulk.step(this.#peers);
-		while (this.#hasWork && this.room > 0 && this.inFlight.hasRoom(this.nextSequence) && this.#datagram(now))
+		while (
+			this.#hasWork &&
+			this.#room(now) > 0 &&
+			this.inFlight.hasRoom(this.nextSequence) &&
+			this.#datagram(now)
+		)
 			this.bulk.step(this.#peers);
 	}
 
@@ -187,7 +196,7 @@ export class Outgoing {
 		const writer = this.begin();
 		this.#options.writeAcks(writer);
 		const bulkPeers = this.bulk.waiting(this.#peers);
-		const controlled = this.#controls(writer);
+		const controlled = writeControls(writer, this.#peers, this.inFlight, this.nextSequence);
 		let peers = controlled;
 		let isLast = false;
 		for (let turn = 1; this.inFlight.building < RECORDS_MAX; turn++) {
@@ -202,7 +211,8 @@ export class Outgoing {
 		const hasRecords = this.inFlight.building > 0;
 		// a bulk does not go on before its control records, and does not end before all of it, is acknowledged
 		const isUrgent = controlled !== 0 || (isLast && bulkPeers !== 0);
-		const asks = hasRecords && this.#pace.asks(this.nextSequence, this.#limit, isUrgent, now);
+		const asks =
+			hasRecords && !this.#steady && this.#pace.asks(this.nextSequence, this.#limit, isUrgent, now);
 		this.#transmit(asks ? FLAG_ACK : 0, peers, bulkPeers, now);
 		return hasRecords;
 	}
@@ -251,18 +261,9 @@ export class Outgoing {
 			this.#release(kind, slot);
 			return 0;
 		}
-		const record = this.#records[kind];
 		const version = store.version(slot);
 		const start = writer.at;
-		store.read(slot, record);
-		if (kind === EXPECTATION) {
-			// an expectation's time runs out whether or not anything happens: what is told is what is left
-			const age = Math.floor(now / 1000) - store.header(slot, UPDATED);
-			record[EXP_TIMEOUT] = Math.max(0, record[EXP_TIMEOUT]! - Math.max(0, age));
-		}
-		if (store.isLive(slot)) this.#encoder.set(kind, record, version);
-		else if (store.isWithdrawn(slot)) this.#encoder.withdraw(kind, record, version);
-		else this.#encoder.delete(kind, record, version);
+		encodePresent(this.#encoder, store, kind, slot, this.#records[kind], now);
 		if (writer.at > this.#options.datagramMax) {
 			writer.at = start;
 			return FULL;
@@ -275,25 +276,6 @@ export class Outgoing {
 		return peers;
 	}
 
-	#controls(writer: MsgpackWriter): number {
-		let peers = 0;
-		for (const peer of this.#peers) {
-			if (!peer.hears || peer.control === 0) continue;
-			for (const control of Object.values(Control)) {
-				if ((peer.control & control) === 0) continue;
-				const id = control === Control.resync ? peer.resyncId : peer.bulkId;
-				writer.array(3);
-				writer.uint(CONTROL_TYPE[control]);
-				writer.uint(peer.node);
-				writer.uint(id);
-				this.inFlight.add(this.nextSequence, controlKey(peer, control), id);
-				peers |= peer.bit;
-			}
-			peer.control = 0;
-		}
-		return peers;
-	}
-
 	#transmit(flags: number, peers: number, bulkPeers: number, now: number): void {
 		const { node, epochTag, counters, sink } = this.#options;
 		const sequence = this.nextSequence++;
@@ -303,6 +285,16 @@ export class Outgoing {
 		this.sentAt = now;
 		counters.sent++;
 		sink(this.writer.bytes, bodyOffset(flags), this.writer.at, sequence);
+		if (this.#steady && peers !== 0) this.#settleAll(sequence);
+	}
+
+	/** Nothing will be heard of the datagram. */
+	#settleAll(sequence: number): void {
+		this.#steady!.sent();
+		for (const { bit } of this.#peers) {
+			if ((this.inFlight.pending(sequence) & bit) !== 0) this.inFlight.settle(sequence, bit, this.#settled);
+		}
+		this.inFlight.advance(this.nextSequence);
 	}
 
 	readonly #settled = (key: number, version: number, bit: number): void => {

@@ -100,6 +100,11 @@ export class PeerEquality {
 		return now - this.repairedAt >= REPAIR_EVERY * 2 ** Math.min(inVain, 4);
 	}
 
+	/** There is a difference, and nobody is to do anything about it: looks again after a while. */
+	putOff(now: number): void {
+		this.repairedAt = now;
+	}
+
 	/** A repair begins. @returns whether the last ones have not helped: the digest itself may be wrong */
 	beginRepair(now: number): boolean {
 		this.#repairsInVain = this.repairedAt > this.verifiedAt ? this.#repairsInVain + 1 : 0;

@@ -2,6 +2,7 @@
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { ExpectationGate } from "./expectation-gate.ts";
 import type { NodeState } from "./handshake.ts";
+import { MODE } from "./mode.ts";
 import type { PeerEquality } from "./peer-equality.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { ReplayWindow } from "./replay-window.ts";
@@ -32,7 +33,9 @@ export class Peer {
 	/** The version of the protocol that both sides speak. */
 	version = 0;
 	/** What it last said of itself. */
-	state: NodeState = { isPrimary: false, term: 0, policy: 0, keys: [] };
+	state: NodeState = { isPrimary: false, term: 0, policy: 0, mode: MODE.FTFW, hasNoCache: false, keys: [] };
+	/** The mode of which the log has told. */
+	modeTold: number | undefined;
 
 	// What I hear of it.
 	/** HELLOs of unknown epochs in its name that are looked into: strangers must not use up its chances. */
@@ -69,6 +72,9 @@ export class Peer {
 	bulkReceived = 0;
 	/** Sequence number of the datagram that began the last bulk: of older ones nothing counts that concerns entries. */
 	bulkSince = 0;
+	/** When it began, milliseconds, and numbers since then that have not come (yet). */
+	bulkBeganAt = 0;
+	missing = 0;
 
 	// What it hears of me.
 	/** It has adopted my epoch: datagrams reach it. */
@@ -103,9 +109,14 @@ export class Peer {
 		this.challenge = challenge;
 	}
 
-	/** What is held of it is not complete yet. */
+	/** It sends until it is acknowledged, so that its bulks come complete. */
+	get isReliable(): boolean {
+		return this.state.mode === MODE.FTFW;
+	}
+
+	/** What is held of it is not complete yet, and will be. */
 	get isReceivingBulk(): boolean {
-		return this.bulkReceived === 0 || this.bulkReceiving !== 0 || this.isSweeping;
+		return (this.isReliable && this.bulkReceived === 0) || this.bulkReceiving !== 0 || this.isSweeping;
 	}
 
 	get isSweeping(): boolean {

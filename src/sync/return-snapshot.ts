@@ -7,14 +7,13 @@
 // The node accepts what begins where it stands, so nothing is missed; it asks again when nothing comes. What was
 // fetched stays apart from all caches that are compared, and is forgotten after a while.
 import type { ExternalCache } from "../cache/external-cache.ts";
-import { UPDATED } from "../cache/record-layout.ts";
-import { EXP_TIMEOUT } from "../conntrack/expectation-record.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { OtherRecord, StateRecord } from "./datagram.ts";
 import { RECORDS_MAX } from "./in-flight.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
+import { readPresent } from "./present-state.ts";
 import { RecordEncoder } from "./wire/encode.ts";
 import { RecordType } from "./wire/record-type.ts";
 
@@ -174,12 +173,8 @@ export class ReturnSnapshot {
 				if (!store.isLive(slot) || external.isConfirmed(slot)) continue;
 				const start = writer.at;
 				const record = this.#records[kind];
-				store.read(slot, record);
-				if (kind === EXPECTATION) {
-					// it has gone on ageing here
-					const age = Math.floor(now / 1000) - store.header(slot, UPDATED);
-					record[EXP_TIMEOUT] = Math.max(0, record[EXP_TIMEOUT]! - Math.max(0, age));
-				}
+				// it has gone on ageing here
+				readPresent(store, kind, slot, record, now);
 				this.#encoder.giveBack(kind, record);
 				if (writer.at > datagramMax) {
 					writer.at = start;

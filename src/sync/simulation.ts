@@ -6,6 +6,7 @@ import * as R from "../conntrack/record.ts";
 import { invertTuple } from "../conntrack/tuple.ts";
 import type { ExpectationJudge } from "./expectation-gate.ts";
 import { Ftfw } from "./ftfw.ts";
+import type { ReplicationMode } from "./mode.ts";
 import { EPOCH_SIZE } from "./wire/frame.ts";
 import { PlainSeal } from "./wire/seal.ts";
 
@@ -44,6 +45,13 @@ export interface Weather {
 	cut: Set<string>;
 }
 
+export interface SimulationOptions {
+	externalLimit?: number;
+	judge?: (names: NameTable) => ExpectationJudge;
+	/** How a node replicates; Mode FTFW unless given. Called for every start. */
+	mode?: (entropy: (size: number) => Uint8Array, node: number) => ReplicationMode;
+}
+
 interface Packet {
 	at: number;
 	to: number;
@@ -71,17 +79,17 @@ export class Simulation {
 	readonly nodes: SimulatedNode[] = [];
 	readonly weather: Weather = { loss: 0, duplicate: 0, delayMax: 1, cut: new Set() };
 	readonly notices: string[] = [];
+	/** Nodes, by id, whose link takes nothing now. */
+	readonly congested = new Set<number>();
 	readonly #externalLimit: number;
+	readonly #mode: SimulationOptions["mode"];
 	readonly #judge: ((names: NameTable) => ExpectationJudge) | undefined;
 	#packets: Packet[] = [];
 	datagrams = 0;
 
-	constructor(
-		seed: number,
-		nodes: number,
-		options: { externalLimit?: number; judge?: (names: NameTable) => ExpectationJudge } = {},
-	) {
+	constructor(seed: number, nodes: number, options: SimulationOptions = {}) {
 		this.#judge = options.judge;
+		this.#mode = options.mode;
 		this.#externalLimit = options.externalLimit ?? 1_000_000;
 		this.random = new Random(seed);
 		for (let i = 1; i <= nodes; i++) {
@@ -103,10 +111,12 @@ export class Simulation {
 			internal: node.internal,
 			names: node.names,
 			...(this.#judge && { expectations: this.#judge(node.names) }),
+			...(this.#mode && { mode: this.#mode(entropy, node.id) }),
 			hashSeed: this.random.below(2 ** 31),
 			externalLimit: this.#externalLimit,
 			datagramMax: 600,
 			credit: 64,
+			isCongested: () => this.congested.has(node.id),
 			seal: new PlainSeal(),
 			sink: (bytes, end) => this.#send(node, bytes, end),
 			entropy,

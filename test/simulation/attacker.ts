@@ -150,7 +150,14 @@ export class Attacker {
 			echo: random.bytes(random.chance(0.5) ? CHALLENGE_SIZE : 0),
 			offered: random.below(3),
 		}));
-		const state = { isPrimary: random.chance(0.5), term: random.below(2 ** 31), policy: 0, keys: [] };
+		const state = {
+			isPrimary: random.chance(0.5),
+			term: random.below(2 ** 31),
+			policy: 0,
+			mode: 0,
+			hasNoCache: false,
+			keys: [],
+		};
 		writeHello(this.#writer, { credit: random.below(200), state }, list, 0, 1400);
 	}
 

@@ -64,7 +64,7 @@ export async function createFrame(dist) {
 				const adoptedTag = handshake.epochTagOf(ftfw.epoch);
 				const mine = new Uint8Array(16).fill(3);
 				const list = [{ node: ME, adoptedTag, isHeard: true, challenge: mine, echo: challenge, offered: 0 }];
-				const state = { isPrimary: false, term: 0, policy: 0, keys: [] };
+				const state = { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] };
 				handshake.writeHello(writer, { credit: 50, state }, list, 0, 1024);
 			}
 			writeHeader(writer.bytes, FLAG_HELLO, THEM, handshake.epochTagOf(epoch), sequence);

@@ -1,0 +1,45 @@
+// How a node replicates. What the modes share (frames, sealing, HELLO, the caches, what is sent being the present state)
+// is ftfw.ts and the files beside it; a mode says what is different. The mode of a node decides how it sends; every node
+// takes in, and acknowledges, what it is sent and asked for, so that a pair of different modes works in both directions.
+import type { RecordStore } from "../cache/record-store.ts";
+import type { Outgoing } from "./outgoing.ts";
+import type { Peer } from "./peer.ts";
+
+/** As HELLO carries them, in two bits; 3 is for a later version. */
+export const MODE = { FTFW: 0, NOTRACK: 1, ALARM: 2 } as const;
+export type ModeId = (typeof MODE)[keyof typeof MODE];
+const NAMES: Readonly<Record<number, string>> = { 0: "FTFW", 1: "NOTRACK", 2: "ALARM" };
+
+/** The name of a mode as a node has told it. */
+export const modeName = (id: number): string => NAMES[id] ?? `of a later version (${id})`;
+
+/** What of the protocol core a mode works on. */
+export interface ModeParts {
+	readonly peers: readonly Peer[];
+	readonly outgoing: Outgoing;
+	/** What is mine, by Kind. */
+	readonly internal: readonly [RecordStore, RecordStore];
+	readonly notice: (text: string) => void;
+}
+
+export interface ReplicationMode {
+	readonly id: ModeId;
+	/** What was sent waits for its acknowledgement, and is sent again if none comes. If not, it is sent once. */
+	readonly isAcknowledged: boolean;
+	/** Whoever comes into contact, or asks, is sent everything at once. */
+	readonly hasBulk: boolean;
+	/** What is found to differ is put right unasked. */
+	readonly repairs: boolean;
+	/** Seconds after which an entry of a peer in this mode is given up that was not told again. */
+	readonly cacheTimeout?: number;
+	/** What the mode has to do without anything happening, before what is dirty is sent. */
+	tick?(parts: ModeParts, now: number): void;
+}
+
+/** Mode FTFW: reliable. What is lost is noticed and sent again, what differs is found and put right. */
+export const ftfwMode: ReplicationMode = {
+	id: MODE.FTFW,
+	isAcknowledged: true,
+	hasBulk: true,
+	repairs: true,
+};
