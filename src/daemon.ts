@@ -70,12 +70,12 @@ export interface DaemonOptions {
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
 	const { config } = options;
-	const { general } = config;
+	if (!config.sync) return (await import("./stats-daemon.ts")).runStatsDaemon(options);
+	const { general, sync } = config;
 	const settings = new Settings(options.configPath, config);
 	const clock = systemClock;
 	const { fatal, warnings } = unsupported(config);
 	if (fatal.length > 0) throw new Error(fatal.join("\n"));
-	const sync = config.sync!;
 	const native = loadNative();
 
 	const cleanup: (() => void | Promise<void>)[] = [];

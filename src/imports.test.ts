@@ -48,6 +48,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 		values: ["conntrack", "cache", "system"],
 		node: ["node:fs", "node:net", "node:path", "node:stream"],
 	},
+	accounting: {
+		values: ["conntrack", "control", "system"],
+		types: ["cache", "netlink"],
+		node: ["node:fs"],
+	},
 	stats: {
 		values: [
 			"conntrack/kind",
@@ -79,10 +84,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 		node: ["node:stream"],
 	},
 	system: { values: [], node: EVERYTHING },
-	daemon: { values: EVERYTHING, node: EVERYTHING },
+	daemon: { values: EVERYTHING, dynamic: ["stats-daemon"], node: EVERYTHING },
+	"stats-daemon": { values: EVERYTHING, node: EVERYTHING },
 	operations: { values: EVERYTHING, node: EVERYTHING },
 	failover: { values: EVERYTHING, node: EVERYTHING },
-	overrun: { values: ["system/clock"], node: [] },
+	overrun: { values: ["system/clock"], types: ["system/log"], node: [] },
 	purge: { values: EVERYTHING, node: EVERYTHING },
 	verification: { values: EVERYTHING, node: EVERYTHING },
 	"entry-rules": { values: EVERYTHING, node: EVERYTHING },
@@ -95,6 +101,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },
 	setup: { values: EVERYTHING, node: EVERYTHING },
 	settings: { values: ["config"], node: [] },
+	reload: { values: ["config/config"], types: ["settings", "system/log"], node: [] },
+	"kernel-poll": { values: [], types: ["system/clock"], node: [] },
 	check: { values: ["config", "setup"], node: [] },
 	main: {
 		values: ["cli", "config", "control/client", "system/log", "system/clock", "system/reason"],

@@ -4,7 +4,6 @@ import type { InternalCache } from "./cache/internal-cache.ts";
 import type { Commit } from "./commit/commit.ts";
 import type { CommitWorker } from "./commit/commit-worker.ts";
 import type { Rehearsal } from "./commit/rehearsal.ts";
-import { formatProblem } from "./config/config.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import type { NameTable } from "./conntrack/names.ts";
 import type { DaemonControl } from "./control/handlers.ts";
@@ -12,8 +11,9 @@ import { Failover } from "./failover.ts";
 import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
 import type { LocalAddresses } from "./filter/own-connection.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
-import { OverrunWatch } from "./overrun.ts";
+import { type EventBuffer, growBuffer, OverrunWatch } from "./overrun.ts";
 import { Purge, walkSlices } from "./purge.ts";
+import { attempt, reloadSettings } from "./reload.ts";
 import type { LinkSecurity } from "./security/link-security.ts";
 import type { Settings } from "./settings.ts";
 import type { Ftfw } from "./sync/ftfw.ts";
@@ -71,7 +71,6 @@ export class Operations {
 	/** Cancels what the clock has still to do. */
 	readonly #timers = new Set<() => void>();
 	readonly #overruns: OverrunWatch;
-	#hasGrownFully = false;
 	#suspectedAt = Number.NEGATIVE_INFINITY;
 
 	constructor(options: OperationsOptions) {
@@ -200,16 +199,9 @@ export class Operations {
 	/** SIGHUP: the configuration, the log file, the keys. What cannot be used changes nothing, and does not keep the rest back. */
 	reload(security: LinkSecurity, settings: Settings, reopenLog: (file: string | false) => void): void {
 		const { log, ftfw, clock } = this.#options;
-		const attempt = (what: string, action: () => void): void => {
-			try {
-				action();
-			} catch (error) {
-				for (const line of (error as Error).message.split("\n")) log.error(`${what} not reloaded: ${line}`);
-			}
-		};
-		attempt("configuration", () => this.#reloadSettings(settings));
-		attempt("log file", () => reopenLog(settings.current.general.logFile));
-		attempt("keys", () => {
+		attempt(log, "configuration", () => reloadSettings(settings, log));
+		attempt(log, "log file", () => reopenLog(settings.current.general.logFile));
+		attempt(log, "keys", () => {
 			security.reload(settings.current.security?.keyFile);
 			// the others want to know which keys this node accepts
 			ftfw.contacts.sendHello(clock.now());
@@ -217,34 +209,9 @@ export class Operations {
 		});
 	}
 
-	#reloadSettings(settings: Settings): void {
-		const { log } = this.#options;
-		const { changes, warnings } = settings.reload();
-		if (changes.length === 0) {
-			log.notice("configuration reloaded: nothing has changed");
-			return;
-		}
-		for (const warning of warnings) log.warning(formatProblem(warning));
-		for (const { directive, before, after, reload } of changes) {
-			const what = `${directive} ${before} -> ${after}`;
-			if (reload) log.notice(`configuration reloaded: ${what}`);
-			else log.warning(`configuration changed, not in force before a restart: ${what}`);
-		}
-	}
-
 	/** Events were lost: the buffer grows if it may, and the caches are compared with the kernel. */
-	overrun(socket: NetlinkSocket, buffer: { size: number; max: number }, resync: number | false): void {
-		const { log } = this.#options;
-		if (buffer.size * 2 <= buffer.max) {
-			buffer.size *= 2;
-			socket.receiveBuffer = buffer.size;
-			log.notice(`netlink event socket buffer size has been doubled to ${buffer.size} bytes`);
-		} else if (!this.#hasGrownFully) {
-			this.#hasGrownFully = true;
-			log.warning(
-				"maximum netlink socket buffer size reached: events were lost, consider NetlinkBufferSizeMaxGrowth",
-			);
-		}
+	overrun(socket: NetlinkSocket, buffer: EventBuffer, resync: number | false): void {
+		growBuffer(socket, buffer, this.#options.log);
 		if (resync !== false) this.#overruns.lost();
 	}
 

@@ -1,6 +1,33 @@
 // Events of the kernel were lost: when to read its table. Too early is in vain, because a storm goes on; too late leaves
 // the peers without what is known to be missing.
 import type { Clock } from "./system/clock.ts";
+import type { Log } from "./system/log.ts";
+
+/** The receive buffer of the event socket, bytes: what it has, and how far it may grow. */
+export interface EventBuffer {
+	size: number;
+	max: number;
+	/** It has been told that it cannot grow any more. */
+	isExhausted?: boolean;
+}
+
+/** Events were lost: the buffer grows if it may. */
+export function growBuffer(
+	socket: { receiveBuffer: number },
+	buffer: EventBuffer,
+	log: Pick<Log, "notice" | "warning">,
+): void {
+	if (buffer.size * 2 <= buffer.max) {
+		buffer.size *= 2;
+		socket.receiveBuffer = buffer.size;
+		log.notice(`netlink event socket buffer size has been doubled to ${buffer.size} bytes`);
+	} else if (!buffer.isExhausted) {
+		buffer.isExhausted = true;
+		log.warning(
+			"maximum netlink socket buffer size reached: events were lost, consider NetlinkBufferSizeMaxGrowth",
+		);
+	}
+}
 
 /** A resync begins so long after the last loss, milliseconds: the storm is over. */
 const CALM_MS = 100;

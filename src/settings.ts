@@ -39,6 +39,7 @@ function merge(now: Config, next: Config): Config {
 	if (now.sync && now.sync.mode === next.sync?.mode) {
 		merged.sync = { ...now.sync, purgeTimeout: next.sync.purgeTimeout };
 	}
+	if (now.stats && next.stats) merged.stats = { ...now.stats, logFile: next.stats.logFile };
 	if (now.security && next.security) {
 		merged.security = { ...now.security, keyFile: next.security.keyFile };
 	}

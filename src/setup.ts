@@ -32,16 +32,15 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	const fatal: string[] = [];
 	const warnings: string[] = [];
 	const { sync, stats, general } = config;
-	if (!sync && !stats)
-		fatal.push(`${config.file}: neither Sync nor Stats is configured: there is nothing to do`);
-	if (stats)
-		fatal.push(
-			`${config.file}: the Stats mode is not available in this version: name a configuration with Sync by -C, or in /etc/ctsync/ctsync.conf`,
+	if (!sync && !stats) {
+		warnings.push(
+			"no running mode specified: collecting statistics, as with an empty Stats section. Nothing is replicated",
 		);
+	}
 	if (sync?.disableInternalCache) {
 		warnings.push("DisableInternalCache is not available in this version: the internal cache is kept");
 	}
-	if (general.pollSecs !== undefined) {
+	if (sync && general.pollSecs !== undefined) {
 		warnings.push("PollSecs is not available in this version: listening to the kernel's events");
 	}
 	if (sync && !config.security)

@@ -267,6 +267,7 @@ const stats: readonly DirectiveSpec[] = [
 		"log finished flows to a file",
 		{
 			default: false,
+			reload: true,
 		},
 	),
 	row("Syslog", "Stats", facility, "log finished flows to syslog", { default: false }),

@@ -38,11 +38,28 @@ import { IPS_ASSURED, IPS_HW_OFFLOAD, IPS_OFFLOAD, IPS_SEEN_REPLY } from "./stat
 import { destinationPort, icmpCode, icmpId, icmpType, sourcePort } from "./tuple.ts";
 import { EXP_MASTER_AT, EXPECTED_AT, MASK_AT, ORIG_AT, REPLY_AT, type TuplePlace } from "./tuple-object.ts";
 
+/** What went in one direction, as the kernel has counted it: whole packets, bytes from the layer 3 header on. */
+export interface DirectionCount {
+	packets: bigint;
+	bytes: bigint;
+}
+
+/** The account of a flow, as far as the kernel tells it. */
+export interface FlowAccount {
+	readonly orig: DirectionCount | undefined;
+	readonly reply: DirectionCount | undefined;
+	/** Seconds of the wall clock since 1970. */
+	readonly startedAt: number | undefined;
+	readonly stoppedAt: number | undefined;
+}
+
 export interface FormatOptions {
 	/** Show the reply tuple, if the record has one: `-i` does, `-e` does not. */
 	reply: boolean;
 	/** Show the kernel's id, if the record has one. */
 	id?: boolean;
+	/** Show what went in each direction, and for how long: what conntrackd writes of a flow that has ended. */
+	account?: FlowAccount;
 }
 
 /** NF_CT_EXPECT_* in the order of their bits (linux/netfilter/nf_conntrack_common.h). */
@@ -60,21 +77,29 @@ export function formatConntrack(record: ConntrackRecord, names: NameTable, optio
 	if (state !== undefined) line += ` ${state}`;
 	line += ` ${formatTuple(record, protocols, ORIG_AT)}`;
 	if (zones.orig !== 0) line += ` zone-orig=${zones.orig}`;
+	line += formatCount(options.account?.orig);
 	if ((status & IPS_SEEN_REPLY) === 0) line += " [UNREPLIED]";
 	if (options.reply && (has & H_REPLY) !== 0) {
 		line += ` ${formatTuple(record, protocols, REPLY_AT)}`;
 	}
 	if (zones.reply !== 0) line += ` zone-reply=${zones.reply}`;
+	line += formatCount(options.account?.reply);
 	// an offloaded flow is shown as such, assured or not
 	if ((status & IPS_HW_OFFLOAD) !== 0) line += " [HW_OFFLOAD]";
 	else if ((status & IPS_OFFLOAD) !== 0) line += " [OFFLOAD]";
 	else if ((status & IPS_ASSURED) !== 0) line += " [ASSURED]";
 	if ((has & H_MARK) !== 0) line += ` mark=${record[MARK]! >>> 0}`;
 	if (zones.both !== 0) line += ` zone=${zones.both}`;
+	const { startedAt, stoppedAt } = options.account ?? {};
+	if (startedAt !== undefined && stoppedAt !== undefined) line += ` delta-time=${stoppedAt - startedAt}`;
 	const helper = (has & H_HELPER) === 0 ? "" : names.name(record[HELPER]!);
 	if (helper !== "") line += ` helper=${printable(helper)}`;
 	if (options.id && (has & H_ID) !== 0) line += ` id=${record[ID]! >>> 0}`;
 	return line;
+}
+
+function formatCount(count: DirectionCount | undefined): string {
+	return count ? ` packets=${count.packets} bytes=${count.bytes}` : "";
 }
 
 /** One line without a newline. The mask is read with the family and protocol of the expected tuple. */

@@ -14,7 +14,11 @@ import type { TextSink } from "./server.ts";
 
 export type DumpForm = "text" | "xml" | "json";
 
-type Sources = Pick<DaemonControl, "names" | "clock" | "originOf">;
+type Sources = Pick<DaemonControl, "names"> & {
+	clock: Pick<DaemonControl["clock"], "now" | "pause">;
+	/** The node whose entries an external cache holds. */
+	originOf?: DaemonControl["originOf"];
+};
 type Cache = { readonly store: RecordStore; readonly expiry?: Expiry | undefined };
 
 /** Entries per piece. */
@@ -32,7 +36,7 @@ export async function dump(
 	for (const cache of caches) {
 		const { store, expiry } = cache;
 		const now = (): number => Math.floor(daemon.clock.now() / 1000);
-		const origin = isInternal ? undefined : daemon.originOf(cache as ExternalCache);
+		const origin = isInternal ? undefined : daemon.originOf?.(cache as ExternalCache);
 		const ageOf = (slot: number): number => Math.max(0, now() - store.header(slot, CREATED));
 		// Mode ALARM
 		const lifeOf = (slot: number): { expiresIn?: number } =>
@@ -52,7 +56,8 @@ export async function dump(
 						// conntrackd's lines of -e have no reply tuple, and scripts parse them; its XML has an empty one,
 						// which is filled here
 						text: (record, slot) => `${formatConntrack(record, names, { reply: isInternal })} ${times(slot)}`,
-						xml: (record) => `${formatConntrackXml(record, names, { reply: true })}\n`,
+						// the kernel's id, which only a record of this kernel has
+						xml: (record) => `${formatConntrackXml(record, names, { reply: true, id: true })}\n`,
 						json: (record, slot) => `${formatConntrackJson(record, names, more(slot))}\n`,
 					}
 				: {
@@ -74,7 +79,7 @@ export async function dumpRejected(
 	const { names } = daemon;
 	for (const cache of daemon.externals(EXPECTATION)) {
 		const { store } = cache;
-		const node = daemon.originOf(cache);
+		const node = daemon.originOf?.(cache);
 		const format = (record: Int32Array, slot: number): string => {
 			const rule = store.verdict(slot);
 			const reason = daemon.whyRejected(record, store, rule);
@@ -88,7 +93,7 @@ export async function dumpRejected(
 
 /** Writes a text for each slot that is to be shown. */
 async function eachPiece(
-	{ clock }: Pick<DaemonControl, "clock">,
+	{ clock }: Pick<Sources, "clock">,
 	store: RecordStore,
 	isShown: (slot: number) => boolean,
 	format: (record: Int32Array, slot: number) => string,

@@ -59,12 +59,15 @@ export const CTA_HELP = 5;
 export const CTA_NAT_SRC = 6;
 export const CTA_TIMEOUT = 7;
 export const CTA_MARK = 8;
+export const CTA_COUNTERS_ORIG = 9;
+export const CTA_COUNTERS_REPLY = 10;
 export const CTA_ID = 12;
 export const CTA_NAT_DST = 13;
 export const CTA_TUPLE_MASTER = 14;
 export const CTA_SEQ_ADJ_ORIG = 15;
 export const CTA_SEQ_ADJ_REPLY = 16;
 export const CTA_ZONE = 18;
+export const CTA_TIMESTAMP = 20;
 export const CTA_LABELS = 22;
 export const CTA_LABELS_MASK = 23;
 export const CTA_SYNPROXY = 24;
@@ -72,6 +75,11 @@ export const CTA_SYNPROXY = 24;
 export const CTA_TUPLE_IP = 1;
 export const CTA_TUPLE_PROTO = 2;
 export const CTA_TUPLE_ZONE = 3;
+
+export const CTA_COUNTERS_PACKETS = 1;
+export const CTA_COUNTERS_BYTES = 2;
+export const CTA_TIMESTAMP_START = 1;
+export const CTA_TIMESTAMP_STOP = 2;
 
 export const CTA_IP_V4_SRC = 1;
 export const CTA_IP_V4_DST = 2;

@@ -11,6 +11,7 @@ import type { Clock } from "../system/clock.ts";
 import { EAGAIN, ENOBUFS, type Native } from "../system/native.ts";
 import { WireBuffer } from "./attribute.ts";
 import * as C from "./constants.ts";
+import type { AccountDecoder } from "./decode-accounting.ts";
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { ExpectationDecoder } from "./decode-expectation.ts";
 import { attributesOf, eachMessage, messageFlags, messagePort, messageType } from "./message.ts";
@@ -59,6 +60,8 @@ export interface ListenerOptions {
 	filter?: Uint8Array;
 	/** The connlabels that count; none unless given. */
 	labels?: LabelMask;
+	/** Has what a conntrack's end tells of its traffic, when the handler hears of the end. */
+	account?: AccountDecoder;
 }
 
 export class EventListener {
@@ -72,6 +75,7 @@ export class EventListener {
 	readonly #expectations: ExpectationDecoder;
 	readonly #conntrack = newConntrackRecord();
 	readonly #expectation = newExpectationRecord();
+	readonly #account: AccountDecoder | undefined;
 	readonly #pace: ReadingPace;
 	/** Reading by the clock; the poller is paused. */
 	#isBurst = false;
@@ -80,6 +84,7 @@ export class EventListener {
 	constructor(options: ListenerOptions) {
 		this.#handler = options.handler;
 		this.#clock = options.clock;
+		this.#account = options.account;
 		this.#conntracks = new ConntrackDecoder(options.names, {
 			mask: options.labels ?? NO_LABELS,
 			isWhole: false,
@@ -168,6 +173,7 @@ export class EventListener {
 			case (C.NFNL_SUBSYS_CTNETLINK << 8) | C.IPCTNL_MSG_CT_DELETE:
 				if (this.#conntracks.decode(wire, attributesOf(start), end, this.#conntrack)) {
 					const isEnd = (type & 0xff) === C.IPCTNL_MSG_CT_DELETE;
+					if (isEnd) this.#account?.decode(wire, attributesOf(start), end);
 					this.#handler.conntrack(isEnd ? "destroy" : isCreation ? "new" : "update", this.#conntrack, port);
 				} else this.counters.malformed++;
 				break;

@@ -45,8 +45,28 @@ export interface InjectStats {
 
 /** Traffic of the flows that ended, as the kernel accounted it. */
 export interface TrafficStats {
-	bytes: number;
-	packets: number;
+	bytes: number | bigint;
+	packets: number | bigint;
+}
+
+/** The Stats mode. */
+export interface AccountingStats {
+	cache: CacheStats;
+	traffic: TrafficStats;
+	flowLog: FlowLogStats;
+}
+
+/** The log of flows of the Stats mode. */
+export interface FlowLogStats {
+	/** Lines that were to be written. */
+	lines: number;
+	/** Those that found no room in the queue for the file, and those that syslog did not take. */
+	lost: number;
+	syslogLost: number;
+	/** Writes that failed and were tried again. */
+	failures: number;
+	/** Bytes that the file has not taken yet. */
+	waiting: number;
 }
 
 /** One dedicated link. */

@@ -1,6 +1,7 @@
 // The text of `-s`: labels, tabs and column widths are an interface that monitoring scripts parse. Every block ends
 // with an empty line. Counts are right-aligned in 12 columns (caches, queues, runtime) or 20 (traffic, network).
 import type {
+	AccountingStats,
 	BypassStats,
 	CacheStats,
 	ClusterStats,
@@ -36,11 +37,36 @@ export function renderGeneral(stats: GeneralStats): string {
 	return [
 		brief(stats.internal, "internal"),
 		brief(stats.external, "external"),
-		`traffic processed:\n${wide(traffic.bytes)} Bytes      ${wide(traffic.packets)} Pckts\n\n`,
+		renderTraffic(traffic),
 		renderActiveLink(stats.links),
 		`message tracking:\n${wide(network.malformed)} Malformed msgs ${wide(network.lost)} Lost msgs\n\n`,
 		stats.cluster ? renderCluster(stats.cluster) : "",
 	].join("");
+}
+
+function renderTraffic({ bytes, packets }: TrafficStats): string {
+	return `traffic processed:\n${wide(bytes)} Bytes      ${wide(packets)} Pckts\n\n`;
+}
+
+/** `-s` in the Stats mode; the last block is our own. */
+export function renderAccounting({ cache, traffic, flowLog }: AccountingStats): string {
+	const row = (label: string, count: number) => `${label}:\t\t\t${narrow(count)}\n`;
+	return [
+		brief({ kind: "cache", stats: cache }, "stats"),
+		renderTraffic(traffic),
+		"flow log:\n",
+		row("lines written", flowLog.lines - flowLog.lost),
+		row("lines lost", flowLog.lost),
+		row("lost to syslog", flowLog.syslogLost),
+		row("failed writes", flowLog.failures),
+		row("bytes waiting", flowLog.waiting),
+		"\n",
+	].join("");
+}
+
+/** `-s cache` in the Stats mode. */
+export function renderAccountingCache(cache: CacheStats): string {
+	return detailed({ kind: "cache", stats: cache }, "stats");
 }
 
 /** `-s network`. */
@@ -137,7 +163,7 @@ export function renderProcesses(processes: readonly ProcessStats[]): string {
 }
 
 const narrow = (count: number): string => String(count).padStart(12);
-const wide = (count: number): string => String(count).padStart(20);
+const wide = (count: number | bigint): string => String(count).padStart(20);
 
 function brief(side: InternalSide | ExternalSide, name: string): string {
 	switch (side.kind) {

@@ -3,9 +3,9 @@
 //   [Sat Nov 21 21:23:43 2026] (pid=12853) [notice] text
 import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
 import type { Clock } from "./clock.ts";
-import { AF_UNIX, type Native, SOCK_DGRAM } from "./native.ts";
+import type { Native } from "./native.ts";
 import { reasonOf } from "./reason.ts";
-import { unixAddress } from "./socket-address.ts";
+import { Syslog } from "./syslog.ts";
 
 export type Level = "notice" | "warning" | "ERROR";
 
@@ -20,17 +20,6 @@ export interface Log {
 const LIMIT_MS = 10_000;
 /** Severities of syslog(3). */
 const SEVERITY: Readonly<Record<Level, number>> = { ERROR: 3, warning: 4, notice: 5 };
-const FACILITY: Readonly<Record<string, number>> = {
-	daemon: 3,
-	local0: 16,
-	local1: 17,
-	local2: 18,
-	local3: 19,
-	local4: 20,
-	local5: 21,
-	local6: 22,
-	local7: 23,
-};
 
 export interface LogOptions {
 	clock: Clock;
@@ -99,7 +88,7 @@ export class DaemonLog implements Log {
 		// a full disk or a closed terminal must not end the daemon
 		if (this.#console) ignoreErrors(() => writeSync(level === "notice" ? 1 : 2, line));
 		if (this.#file !== undefined) ignoreErrors(() => writeSync(this.#file!, line));
-		this.#syslog?.write(this.#clock.wall(), level, text);
+		this.#syslog?.write(this.#clock.wall(), SEVERITY[level], text);
 	}
 }
 
@@ -119,7 +108,7 @@ export function formatLine(date: Date, level: Level, text: string): string {
 }
 
 /** As ctime(3) prints it, without the newline. */
-function formatDate(date: Date): string {
+export function formatDate(date: Date): string {
 	const [weekday, month, day, year] = date.toDateString().split(" ");
 	const clock = date.toTimeString().slice(0, 8);
 	return `${weekday} ${month} ${day!.replace(/^0/, " ")} ${clock} ${year}`;
@@ -129,32 +118,4 @@ function ignoreErrors(action: () => void): void {
 	try {
 		action();
 	} catch {}
-}
-
-/** Datagrams to /dev/log, as syslog(3) sends them. Lost without a word when nobody listens. */
-class Syslog {
-	readonly #native: Native;
-	readonly #fd: number;
-	readonly #facility: number;
-	readonly #address: Uint8Array;
-
-	constructor(native: Native, facility: string) {
-		this.#native = native;
-		this.#fd = native.openSocket(AF_UNIX, SOCK_DGRAM, 0);
-		this.#facility = FACILITY[facility] ?? FACILITY.daemon!;
-		this.#address = unixAddress("/dev/log");
-	}
-
-	write(date: Date, level: Level, text: string): void {
-		const [, month, day] = date.toDateString().split(" ");
-		const stamp = `${month} ${day!.replace(/^0/, " ")} ${date.toTimeString().slice(0, 8)}`;
-		const bytes = Buffer.from(
-			`<${this.#facility * 8 + SEVERITY[level]}>${stamp} ctsync[${process.pid}]: ${text}`,
-		);
-		this.#native.sendMany(this.#fd, bytes, new Int32Array([0, bytes.length]), 1, this.#address);
-	}
-
-	close(): void {
-		this.#native.closeSocket(this.#fd);
-	}
 }
