@@ -122,6 +122,10 @@ test("JSON may tell what lines cannot", () => {
 	const lines = `${JSON.stringify({ node: "10.0.0.2", age: 1, ...one })}\n${JSON.stringify({ ...one, fn: "sip" })}\n`;
 	const dumped = testPolicy(lines, configOf(), []);
 	assert.deepEqual([dumped.judged, dumped.rejected], [2, 1]);
+	const { family, protocol, ...orig } = master;
+	const connection = { node: "a", family, protocol, orig, helper: "ftp", zoneOrig: 0, zoneReply: 0 };
+	const [judged] = testPolicy(`${lines}${JSON.stringify(connection)}\n`, configOf(), []).json.split("\n");
+	assert.deepEqual(JSON.parse(judged!).master, connection);
 	assert.throws(() => testPolicy('[{"expectation":{"family":"ipv4"}}]', configOf(), []), /expectation 1: /);
 	const stranger = { ...master, orig: { ...master, src: "192.168.0.3" }, zoneOrig: 0, zoneReply: 0 };
 	const wrong = JSON.stringify({ expectation: one, master: stranger });

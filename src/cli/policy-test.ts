@@ -137,34 +137,47 @@ function readLines(input: string): Case[] {
 
 const defaultProtocol = (helper: string): number => findHelper(helper)?.masterProtocols.at(-1) ?? 6;
 
-/** One expectation, or one with its master, or a list of such, or one on each line as `dump external expect --json` has it. */
+/**
+ * One expectation, or one with its master, or a list of such and of connections, their masters; or an object on each line,
+ * as `dump external --json` and `dump external expect --json` have them.
+ */
 function readJson(input: string): Case[] {
 	const lines = input.split("\n").filter((line) => line.trim() !== "");
 	const isOnePerLine = lines.length > 1 && lines.every((line) => /^\{.*\}\s*$/.test(line));
 	const value: unknown = isOnePerLine
 		? lines.map((line, i) => at(i + 1, () => JSON.parse(line) as unknown))
 		: JSON.parse(input);
-	return (Array.isArray(value) ? value : [value]).map((one: unknown, i): Case => {
+	const names = new NameTable();
+	const all: readonly unknown[] = Array.isArray(value) ? value : [value];
+	// a connection has the member `orig`
+	const masters = all
+		.flatMap((one, i) => (isConntrack(one) ? [{ one, number: i + 1 }] : []))
+		.map(({ one, number }) => ({ one, record: at(number, () => conntrackToRecord(one, names), "master") }));
+	return all.flatMap((one: unknown, i): Case[] => {
+		if (isConntrack(one)) return [];
 		const given = one as { expectation?: Expectation; master?: Conntrack };
 		const found = given.expectation
 			? { expectation: given.expectation, master: given.master }
-			: { expectation: one as Expectation, master: undefined };
+			: { expectation: one as Expectation, master: undefined as Conntrack | undefined };
 		// whatever is missing or wrong in it shows here
 		at(
 			i + 1,
 			() => {
-				const names = new NameTable();
 				const record = expectationToRecord(found.expectation, names);
-				if (!found.master) return;
-				if (!isMasterOf(conntrackToRecord(found.master, names), record)) {
+				if (!found.master) {
+					found.master = masters.find((candidate) => isMasterOf(candidate.record, record))?.one;
+				} else if (!isMasterOf(conntrackToRecord(found.master, names), record)) {
 					throw new Error("its master's orig is not that of the master beside it");
 				}
 			},
 			"expectation",
 		);
-		return found;
+		return [found];
 	});
 }
+
+const isConntrack = (one: unknown): one is Conntrack =>
+	(one as Partial<Conntrack> | null)?.orig !== undefined;
 
 function at<T>(number: number, action: () => T, what = "line"): T {
 	try {

@@ -46,9 +46,9 @@ export async function dump(
 			return `[active since ${ageOf(slot)}s]${expiresIn === undefined ? "" : ` [expires in ${expiresIn}s]`}\n`;
 		};
 		const more = (slot: number) => ({
+			...(origin === undefined ? {} : { node: origin }),
 			age: ageOf(slot),
 			...lifeOf(slot),
-			...(origin === undefined ? {} : { node: origin }),
 		});
 		const formats: Record<DumpForm, (record: Int32Array, slot: number) => string> =
 			kind === CONNTRACK
