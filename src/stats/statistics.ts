@@ -94,8 +94,9 @@ export class Statistics {
 			case Opcode.stats:
 				return this.#general(CONNTRACK);
 			case Opcode.statsExpect: {
+				// conntrackd says nothing where expectations are not replicated
 				const policy = this.#policy();
-				return this.#general(EXPECTATION) + (policy ? renderPolicy(policy) : "");
+				return policy ? this.#general(EXPECTATION) + renderPolicy(policy) : "";
 			}
 			case Opcode.statsNetwork:
 				return renderNetwork(networkStats(ftfw, channel), this.#links(), this.#cluster()) + this.#security();
