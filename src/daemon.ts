@@ -8,6 +8,7 @@ import { Commit } from "./commit/commit.ts";
 import { CommitWorker } from "./commit/commit-worker.ts";
 import { jobOf } from "./commit/expectation-commit.ts";
 import { ExpectationDeadlines } from "./commit/expectation-deadlines.ts";
+import { unknownView } from "./commit/local-view.ts";
 import { Rehearsal } from "./commit/rehearsal.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
 import { formatProblem } from "./config/problem.ts";
@@ -21,9 +22,10 @@ import { openLinks, unanswered } from "./dedicated-link.ts";
 import { directInjection } from "./direct-injection.ts";
 import { entryRules } from "./entry-rules.ts";
 import { EventRouter } from "./event-router.ts";
+import { openEventSource } from "./event-source.ts";
 import { ExpectationWatch } from "./expectation-watch.ts";
 import { keysInUse } from "./keys-in-use.ts";
-import { EventListener } from "./netlink/event-listener.ts";
+import { ConntrackLookup } from "./netlink/conntrack-lookup.ts";
 import { KernelDumps } from "./netlink/kernel-dumps.ts";
 import { MasterWatch } from "./netlink/master-watch.ts";
 import { OwnAddresses } from "./netlink/own-addresses.ts";
@@ -31,7 +33,6 @@ import { Operations } from "./operations.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import { Settings } from "./settings.ts";
 import {
-	eventFilter,
 	kernelWarnings,
 	netlinkBuffer,
 	nodeIdOf,
@@ -43,6 +44,7 @@ import {
 import { Statistics } from "./stats/statistics.ts";
 import { Ftfw } from "./sync/ftfw.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
+import { differenceText } from "./sync/mode.ts";
 import type { Peer } from "./sync/peer.ts";
 import { REJECTS } from "./sync/sync-counters.ts";
 import { Ticker } from "./sync/ticker.ts";
@@ -125,7 +127,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const node = config.security?.node ?? nodeIdOf(link.config, link.device);
 		const epoch = randomBytes(EPOCH_SIZE);
 		const security = new LinkSecurity(config.security, node, epoch);
-		const mode = replicationMode(sync, (size) => randomBytes(size));
+		const entropy = (size: number): Uint8Array => randomBytes(size);
+		const dump = (done: (isComplete: boolean) => void): void => void operations.dumpFor(done);
+		const isHeld = (): boolean => operations.commit.isRunning;
+		const mode = replicationMode(config, { dump, isHeld }, entropy);
 		const ftfw = new Ftfw({
 			node,
 			epoch,
@@ -137,18 +142,14 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			credit: channel.credit,
 			seal: security.seal,
 			sink: (bytes, end) => channel.send(bytes, end),
-			entropy: (size) => randomBytes(size),
+			entropy,
 			mode,
 			...(!mode.isAcknowledged && { isCongested: () => channel.isCongested }),
 			policy: policyChecksum(config),
 			keys: () => security.keys,
 			notice: (text) => log.notice(text),
 			suspected: () => operations.suspected(),
-			repairing: (peer) =>
-				log.limited(
-					"repair",
-					`what is held of node ${formatNode(peer.node)} differs: comparing entry by entry`,
-				),
+			repairing: (peer) => log.limited("repair", differenceText(mode, peer)),
 			expectations: checks,
 			differs: (peer, difference) => verification.differs(peer, difference),
 			rejected: (reason) => log.limited(reason, `dropped a datagram ${REJECTS[reason]}`),
@@ -178,6 +179,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		});
 		cleanup.unshift(() => worker.stop());
 		// the same for a commit and for its rehearsal
+		const termBegan = (): number => Math.floor(ftfw.contacts.termFrom(clock.now()) / 1000);
 		const committing = {
 			internal,
 			externals,
@@ -186,7 +188,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			windowTracking: sync.tcpWindowTracking,
 			labels,
 			timeout: sync.commitTimeout,
-			termBegan: () => Math.floor(ftfw.contacts.termFrom(clock.now()) / 1000),
+			termBegan,
+			...(mode.dump && { unknownView: () => unknownView(Math.floor(clock.now() / 1000), termBegan()) }),
 		};
 		const injection = directInjection(sync, {
 			...committing,
@@ -236,6 +239,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 				drain: () => listener.drain(),
 				pump: () => ticker.pump(),
 			}),
+			...(mode.dump && { table: (visit) => dumps.read(CONNTRACK, visit) }),
 			...(injection && { handOver: (record) => injection.handOver(record) }),
 			handingOver: () => masters.askAll(),
 			events: () => {
@@ -250,10 +254,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const buffer = netlinkBuffer(config);
 		const dumps = new KernelDumps({ native, clock, names, labels, seen: (record) => masters.seen(record) });
 		cleanup.unshift(() => dumps.close());
+		const lookup = mode.dump && new ConntrackLookup({ native, names, labels });
+		cleanup.unshift(() => lookup?.close());
 		const router = new EventRouter({
 			internal,
 			passes,
 			masters: expectationMasters,
+			...(lookup && { lookup }),
 			...(injection && { injection }),
 			flushPort: worker.flushPort,
 			clock,
@@ -300,26 +307,20 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			failed: (error) => log.limited("expectations", error.message),
 		});
 		cleanup.unshift(() => deadlines.close());
-		const events = eventFilter(
-			general.filter,
-			[worker.commitPort, masters.pickUp.port, ...(injection ? [injection.port] : [])],
-			log,
-		);
-		const listener = new EventListener({
+		const listener = openEventSource({
+			config,
 			native,
 			clock,
 			names,
+			log,
 			handler: router,
 			expectations: hasExpectations,
 			receiveBuffer: buffer.size,
-			reliable: general.netlinkEventsReliable,
-			// a commit of a million entries must not overrun the socket that listens
-			filter: events.program,
+			ports: [worker.commitPort, masters.pickUp.port, ...(injection ? [injection.port] : [])],
 			labels,
+			compare: () => operations.comparePolled(),
 		});
 		cleanup.unshift(() => listener.close());
-		log.notice(`using ${events.place} event filtering`);
-		log.notice(`netlink event socket buffer size has been set to ${buffer.size} bytes`);
 
 		const statistics = new Statistics({
 			internal,

@@ -2,9 +2,10 @@
 import type { InternalCache } from "./cache/internal-cache.ts";
 import type { Injection } from "./commit/injection.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "./conntrack/kind.ts";
-import { isMasterOf } from "./conntrack/master.ts";
+import { isMasterOf, writeMasterKey } from "./conntrack/master.ts";
 import { H_HELPER, HAS, newConntrackRecord, ORIG_PORTS } from "./conntrack/record.ts";
 import type { ExpectationMasters } from "./expectation-masters.ts";
+import type { ConntrackLookup } from "./netlink/conntrack-lookup.ts";
 import type { EventHandler, EventKind } from "./netlink/event-listener.ts";
 import type { Clock } from "./system/clock.ts";
 
@@ -14,6 +15,8 @@ export interface RouterOptions {
 	masters: Pick<ExpectationMasters, "find" | "locate" | "isAwaited" | "wait" | "forget" | "arrived">;
 	/** Direct injection: which entries of this kernel are the peers'. */
 	injection?: Pick<Injection, "adopt" | "adoptMaster" | "adoptMasterOf" | "gone" | "isForeign">;
+	/** DisableInternalCache: where the whole state of a conntrack is that is not kept. */
+	lookup?: Pick<ConntrackLookup, "want" | "forget" | "flush">;
 	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
 	flushPort: number;
 	clock: Clock;
@@ -37,6 +40,7 @@ export class EventRouter implements EventHandler {
 	readonly #options: RouterOptions;
 	/** The conntrack that we flushed last. */
 	readonly #flushed = newConntrackRecord();
+	readonly #master = newConntrackRecord();
 	/** The second of the present batch, -1 between two of them: asking the clock for each event took 1 to 2 % of a storm. */
 	#second = -1;
 
@@ -46,6 +50,7 @@ export class EventRouter implements EventHandler {
 	}
 
 	batchEnd(): void {
+		this.#options.lookup?.flush(this.#lookedUp);
 		this.#second = -1;
 		this.#options.changed();
 	}
@@ -71,7 +76,7 @@ export class EventRouter implements EventHandler {
 		const { masters, flushPort, injection } = this.#options;
 		if (event !== "destroy") {
 			if (port === 0) injection?.adoptMasterOf(record);
-			if (masters.find(record)) this.#apply(record, event);
+			if (this.#findMaster(record)) this.#apply(record, event);
 			else masters.wait(record);
 			return;
 		}
@@ -88,6 +93,31 @@ export class EventRouter implements EventHandler {
 		internal[CONNTRACK].refresh(record, Math.floor(clock.now() / 1000));
 	}
 
+	/** Where conntracks are not kept the master may be known to the kernel only. */
+	#findMaster(expectation: Int32Array): boolean {
+		const { masters, lookup } = this.#options;
+		if (masters.find(expectation)) return true;
+		if (!lookup) return false;
+		writeMasterKey(this.#master, expectation, 0);
+		lookup.want(this.#master);
+		lookup.flush(this.#lookedUp);
+		return masters.find(expectation) !== undefined;
+	}
+
+	/** A conntrack that is not kept, whole. */
+	readonly #lookedUp = (record: Int32Array): void => {
+		const { internal, passes, clock, helped, masters } = this.#options;
+		if (!passes(CONNTRACK, record)) {
+			this.filtered++;
+			return;
+		}
+		const cache = internal[CONNTRACK];
+		cache.apply(record, false, Math.floor(clock.now() / 1000));
+		if ((record[HAS]! & H_HELPER) === 0) return;
+		helped(record);
+		if (masters.isAwaited) for (const waiting of masters.arrived(record)) this.#apply(waiting, "new");
+	};
+
 	#apply(expectation: Int32Array, event: EventKind): void {
 		this.#route(EXPECTATION, event, expectation, false);
 		this.#options.announced(expectation);
@@ -97,6 +127,7 @@ export class EventRouter implements EventHandler {
 	#route(kind: Kind, event: EventKind, record: Int32Array, isFlush: boolean, isPacket = true): void {
 		const { internal, passes, clock, ended, injection } = this.#options;
 		const cache = internal[kind];
+		const lookup = kind === CONNTRACK ? this.#options.lookup : undefined;
 		if (this.#second < 0) this.#second = Math.floor(clock.now() / 1000);
 		const now = this.#second;
 		if (event === "destroy") {
@@ -104,7 +135,12 @@ export class EventRouter implements EventHandler {
 			const isHeld = slot >= 0 && cache.store.isLive(slot);
 			if (!isFlush) ended(kind, record);
 			if (injection?.gone(kind, record, isPacket && !isFlush)) return;
+			lookup?.forget(record);
 			if (isHeld && isFlush) cache.withdraw(slot, now);
+			else if (!isHeld && lookup) {
+				// what is not kept is not withdrawn: the peers have it on
+				if (!isFlush && passes(kind, record)) cache.endPassed(record, now);
+			}
 			// an entry that is held ends, whatever the filter says of its last state
 			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
 			else this.filtered++;
@@ -112,9 +148,19 @@ export class EventRouter implements EventHandler {
 			// what a request of somebody's has made of a peer's entry is nobody's state
 			this.filtered++;
 		} else if (passes(kind, record)) {
+			if (lookup && event === "update" && !isLive(cache, record)) {
+				lookup.want(record);
+				if (isPacket) this.#options.seen(record);
+				return;
+			}
 			// what a request of somebody's has changed says nothing of packets
 			cache.apply(record, event === "new", now, isPacket);
 			if (kind === CONNTRACK && isPacket) this.#options.seen(record);
 		} else this.filtered++;
 	}
+}
+
+function isLive({ store }: InternalCache, record: Int32Array): boolean {
+	const slot = store.find(record);
+	return slot >= 0 && store.isLive(slot);
 }

@@ -97,6 +97,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"expectation-checks": { values: EVERYTHING, node: EVERYTHING },
 	"direct-injection": { values: EVERYTHING, node: EVERYTHING },
 	"event-router": { values: EVERYTHING, node: EVERYTHING },
+	"event-source": { values: ["kernel-poll", "netlink", "setup"], types: EVERYTHING, node: [] },
 	"expectation-masters": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-watch": { values: EVERYTHING, node: EVERYTHING },
 	setup: { values: EVERYTHING, node: EVERYTHING },

@@ -10,7 +10,6 @@ import type { DaemonControl } from "./control/handlers.ts";
 import { Failover } from "./failover.ts";
 import type { FilterPolicy, OwnTraffic } from "./filter/filter.ts";
 import type { LocalAddresses } from "./filter/own-connection.ts";
-import type { NetlinkSocket } from "./netlink/socket.ts";
 import { type EventBuffer, growBuffer, OverrunWatch } from "./overrun.ts";
 import { Purge, walkSlices } from "./purge.ts";
 import { attempt, reloadSettings } from "./reload.ts";
@@ -48,6 +47,8 @@ export interface OperationsOptions {
 	purgeTimeout: () => number;
 	hasExpectations: boolean;
 	resync: KernelResync;
+	/** DisableInternalCache: reads the kernel's conntracks, which are nowhere else. */
+	table?: (visit: (record: Int32Array) => void) => Promise<void>;
 	/** Direct injection: gives an entry up to the peer that holds it, too, and the kernel keeps it; false if none does. */
 	handOver?: (record: Int32Array) => boolean;
 	/** This node may lose its connections to another: learns what the kernel sends no event for. */
@@ -87,6 +88,7 @@ export class Operations {
 				this.kernelFlushes++;
 				this.resync.withdrawals.add(CONNTRACK).add(EXPECTATION);
 			},
+			over: () => this.resync.withdrawals.add(CONNTRACK).add(EXPECTATION),
 		});
 		this.failover = new Failover({
 			...options,
@@ -97,6 +99,7 @@ export class Operations {
 			clock: options.clock,
 			resync: () => {
 				options.log.limited("overrun", "events were lost: resync with the kernel tables");
+				if (options.table) return this.#bulk();
 				return this.#resync(KINDS);
 			},
 			failed: (error) => options.log.error(`${error.message}: trying again`),
@@ -210,7 +213,7 @@ export class Operations {
 	}
 
 	/** Events were lost: the buffer grows if it may, and the caches are compared with the kernel. */
-	overrun(socket: NetlinkSocket, buffer: EventBuffer, resync: number | false): void {
+	overrun(socket: { receiveBuffer: number }, buffer: EventBuffer, resync: number | false): void {
 		growBuffer(socket, buffer, this.#options.log);
 		if (resync !== false) this.#overruns.lost();
 	}
@@ -254,20 +257,54 @@ export class Operations {
 			// the end of a master is that of its expectations
 			this.resync.withdrawals.add(kind).add(EXPECTATION);
 			await worker.run({ type: "flush", kind, ...filter });
+			// a dump that was read meanwhile has not seen all of it
+			this.resync.withdrawals.add(kind).add(EXPECTATION);
 		}
 	}
 
+	/** What the lost events have told is nowhere here: the peers are sent everything, and drop what is not in it. */
+	async #bulk(): Promise<void> {
+		const { ftfw, clock } = this.#options;
+		ftfw.bulk(clock.now());
+	}
+
 	async #resyncKernel(kinds: readonly Kind[]): Promise<void> {
+		if (this.#options.table) {
+			this.#options.log.warning(
+				"resync with the kernel is unsupported in this mode: there is no internal cache",
+			);
+			return;
+		}
 		for (const kind of kinds) {
 			this.#options.log.notice(`resync with master ${kind === CONNTRACK ? "conntrack" : "expect"} table`);
 		}
 		await this.#resync(kinds);
 	}
 
+	/** Both tables, for PollSecs: nobody has asked for it. */
+	comparePolled(): Promise<void> {
+		return this.#resync(KINDS, true);
+	}
+
+	/** Both tables, into internal caches that keep nothing, for a bulk; calls back with whether that was all. */
+	async dumpFor(done: (isComplete: boolean) => void): Promise<void> {
+		try {
+			await this.#commitOver();
+			await this.resync.run(this.#options.hasExpectations ? KINDS : [CONNTRACK], true);
+			done(true);
+		} catch (error) {
+			this.#options.log.error(`the bulk is not complete: ${(error as Error).message}`);
+			done(false);
+		}
+		this.#options.ticker.pump();
+	}
+
 	async #resync(kinds: readonly Kind[], isAudit = false): Promise<void> {
-		const { hasExpectations } = this.#options;
+		const { hasExpectations, table } = this.#options;
 		await this.#commitOver();
-		await this.resync.run(hasExpectations ? kinds : kinds.filter((kind) => kind === CONNTRACK), isAudit);
+		// without an internal cache every conntrack would be news
+		const wanted = kinds.filter((kind) => (kind === CONNTRACK ? !table : hasExpectations));
+		if (wanted.length > 0) await this.resync.run(wanted, isAudit);
 	}
 
 	/** A dump would not show what a commit has taken into the cache and not written yet. */

@@ -20,12 +20,16 @@ export interface PurgeOptions {
 	addresses: LocalAddresses;
 	/** PurgeTimeout, seconds; asked for anew each time. */
 	purgeTimeout: () => number;
+	/** Instead of the internal cache, where that keeps nothing: the kernel's table. */
+	table?: (visit: (record: Int32Array) => void) => Promise<void>;
 	/** Direct injection: gives an entry up to the peer that holds it, too, and the kernel keeps it; false if none does. */
 	handOver?: (record: Int32Array) => boolean;
 	clock: Clock;
 	log: Log;
 	/** Entries are about to be deleted. */
 	begun: () => void;
+	/** They have been. */
+	over: () => void;
 }
 
 export class Purge {
@@ -74,12 +78,11 @@ export class Purge {
 	}
 
 	async #run(running: { readonly isStopped: boolean }): Promise<void> {
-		const { internal, peers, worker, addresses, log, clock, begun, handOver } = this.#options;
+		const { internal, peers, worker, addresses, log, clock, begun, over, handOver, table } = this.#options;
 		const { store } = internal[CONNTRACK];
 		const record = newConntrackRecord();
 		const batches: Int32Array[][] = [[]];
-		await walkSlices(clock, store, (slot) => {
-			store.read(slot, record);
+		const choose = (): void => {
 			const isTaken = peers().some(({ external }) => {
 				const theirs = external[CONNTRACK].store.find(record);
 				return theirs >= 0 && external[CONNTRACK].store.isLive(theirs);
@@ -87,18 +90,30 @@ export class Purge {
 			if (!isTaken || isOwnConnection(record, addresses) || handOver?.(record)) return;
 			if (batches.at(-1)!.length === BATCH) batches.push([]);
 			batches.at(-1)!.push(record.slice());
-		});
+		};
+		if (table) {
+			await table((entry) => {
+				record.set(entry);
+				choose();
+			});
+		} else {
+			await walkSlices(clock, store, (slot) => {
+				store.read(slot, record);
+				choose();
+			});
+		}
 		if (running.isStopped) return;
 		log.notice("flushing kernel conntrack table (scheduled)");
 		begun();
 		for (const batch of batches) {
-			if (running.isStopped) return;
+			if (running.isStopped) break;
 			const records = new Int32Array(batch.length * CONNTRACK_WORDS);
 			batch.forEach((one, i) => {
 				records.set(one, i * CONNTRACK_WORDS);
 			});
 			await worker.run({ type: "delete", records });
 		}
+		over();
 	}
 }
 

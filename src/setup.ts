@@ -3,20 +3,14 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Network, Speakers } from "./channel/source-guard.ts";
-import type {
-	Config,
-	ExpectationPolicyConfig,
-	FilterConfig,
-	LinkConfig,
-	SyncConfig,
-} from "./config/config.ts";
+import type { Config, ExpectationPolicyConfig, FilterConfig, LinkConfig } from "./config/config.ts";
 import { formatBytes, parseAddress } from "./conntrack/address.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "./conntrack/protocol.ts";
 import type { OwnTraffic } from "./filter/filter.ts";
 import { kernelFilter } from "./filter/kernel-filter.ts";
 import { AlarmMode } from "./sync/alarm.ts";
 import { ftfwMode, type ReplicationMode } from "./sync/mode.ts";
-import { notrackMode } from "./sync/notrack.ts";
+import { notrackMode, PassingNotrack, type PassingOptions } from "./sync/notrack.ts";
 import { crc32c } from "./sync/wire/crc32c.ts";
 import { u32 } from "./sync/wire/frame.ts";
 import type { Clock } from "./system/clock.ts";
@@ -37,20 +31,27 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 			"no running mode specified: collecting statistics, as with an empty Stats section. Nothing is replicated",
 		);
 	}
-	if (sync?.disableInternalCache) {
-		warnings.push("DisableInternalCache is not available in this version: the internal cache is kept");
-	}
-	if (sync && general.pollSecs !== undefined) {
-		warnings.push("PollSecs is not available in this version: listening to the kernel's events");
+	if (sync?.disableInternalCache && general.pollSecs !== undefined) {
+		warnings.push("PollSecs compares the kernel with the internal cache: DisableInternalCache has no effect");
 	}
 	if (sync && !config.security)
 		warnings.push("the dedicated link is not authenticated: whoever reaches it can insert connections");
 	return { fatal, warnings };
 }
 
+/** Conntracks of this kernel are passed on and not kept. */
+export function keepsNothing({ sync, general }: Config): boolean {
+	return sync?.mode === "NOTRACK" && sync.disableInternalCache && general.pollSecs === undefined;
+}
+
 /** How this node replicates. @param entropy random bytes */
-export function replicationMode(sync: SyncConfig, entropy: (size: number) => Uint8Array): ReplicationMode {
-	const { mode, refreshTime, cacheTimeout } = sync;
+export function replicationMode(
+	config: Config,
+	passing: PassingOptions,
+	entropy: (size: number) => Uint8Array,
+): ReplicationMode {
+	const { mode, refreshTime, cacheTimeout } = config.sync!;
+	if (keepsNothing(config)) return new PassingNotrack(passing);
 	if (mode === "ALARM") return new AlarmMode({ refreshTime, cacheTimeout, entropy });
 	return mode === "NOTRACK" ? notrackMode : ftfwMode;
 }

@@ -102,9 +102,15 @@ export class Verification {
 		};
 	}
 
+	/** DisableInternalCache, here or there: there is nothing to compare with. */
+	#isBlind({ state }: Peer): boolean {
+		return state.hasNoCache || this.#options.ftfw.contacts.state.hasNoCache;
+	}
+
 	#isDone(one: Case, startedAt: number): boolean {
 		const { ftfw, clock } = this.#options;
 		const { peer } = one;
+		if (this.#isBlind(peer)) return true;
 		if (ftfw.equality.isClaiming(peer)) return false;
 		one.claimedAt ??= clock.now();
 		return (
@@ -119,6 +125,14 @@ export class Verification {
 		if (!peer.hears) {
 			const json = { node: address, equal: false, problem: "not in contact" };
 			return { text: `${address}: not in contact\n`, json, isEqual: false };
+		}
+		if (this.#isBlind(peer)) {
+			const problem = "not compared, because one side keeps no internal cache";
+			return {
+				text: `${address}: ${problem}\n`,
+				json: { node: address, equal: false, problem },
+				isEqual: false,
+			};
 		}
 		const { equality } = peer;
 		const theirs = equality.isSuspended

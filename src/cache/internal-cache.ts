@@ -34,6 +34,8 @@ const ZONES_MAX = 1024;
 
 /** UPDATED of a conntrack of which no packet has been seen since the daemon started: a dump has shown it. */
 export const NEVER_SEEN = -1;
+/** As in `RecordStore.peers`. */
+export const ALL_PEERS = 0xffff;
 
 /** Hears of every change; `slot` stays valid until `forget`. */
 export interface ChangeListener {
@@ -206,6 +208,26 @@ export class InternalCache {
 		store.setVersion(slot, this.#versions.next());
 		store.setPeers(slot, peer);
 		return slot;
+	}
+
+	/** The kernel says that an entry is gone which is not kept any more, but which the peers may hold. */
+	endPassed(record: Int32Array, now: number): void {
+		const known = this.store.find(record);
+		const slot = known >= 0 ? known : this.deny(record, ALL_PEERS, now);
+		if (slot < 0) {
+			this.counters.destroyFailed++;
+			return;
+		}
+		this.counters.destroyed++;
+		// nor may the dump under way bring it back
+		this.store.setHeader(slot, STAMP, this.resync);
+		if (known < 0) this.listener.destroyed(slot);
+	}
+
+	/** DisableInternalCache: an entry goes that has not ended, and nobody hears of that. */
+	release(slot: number): void {
+		this.#versions.digest.toggle(this.store.version(slot));
+		this.store.remove(slot);
 	}
 
 	/** Frees the slot of an entry that everybody knows to be dead. */

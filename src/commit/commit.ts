@@ -4,7 +4,6 @@
 // The main thread walks the external caches and takes each entry into the internal one; the worker follows behind
 // its cursor and writes to the kernel. So a DESTROY that the kernel sends for a committed entry always finds it in
 // the internal cache; what the kernel refuses is taken out again.
-
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
 import { ALIVE_HERE, DEAD, HIDDEN, LATER_HERE, UPDATED } from "../cache/record-layout.ts";
@@ -63,6 +62,8 @@ export interface CommitOptions {
 	 * left-over. -1: it has been in charge for as long as it can tell.
 	 */
 	termBegan: () => number;
+	/** ALIVE_HERE or 0: what the kernel's entry is that is not in the internal cache; absent: alive, because it is young. */
+	unknownView?: () => number;
 	/** A judge of expectations for one commit; absent: all may into the kernel. */
 	policy?: () => CommitJudge;
 }
@@ -339,7 +340,7 @@ export class Commit {
 		}
 		// what the kernel has and the cache does not is so young that its event has not been read yet
 		store.setMark(slot, LATER_HERE, false);
-		store.setMark(slot, ALIVE_HERE, true);
+		store.setMark(slot, ALIVE_HERE, (this.#options.unknownView?.() ?? ALIVE_HERE) !== 0);
 		internal.apply(record, false, seconds(this.#options.clock));
 		this.#options.adopted?.(record);
 	}

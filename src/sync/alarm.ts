@@ -54,11 +54,12 @@ export class AlarmMode implements ReplicationMode {
 			return;
 		}
 		if (this.#began === undefined) this.#begin(now);
-		const total = internal[CONNTRACK].end + internal[EXPECTATION].end;
+		const stores = [internal[CONNTRACK].store, internal[EXPECTATION].store] as const;
+		const total = stores[CONNTRACK].end + stores[EXPECTATION].end;
 		const due = Math.floor((total * (now - this.#began!)) / this.#length);
 		for (let left = STRIDE; left > 0; left--) {
-			if (this.#at(internal) >= due || outgoing.dirty.queue.length >= WAITING_MAX) break;
-			const store = internal[this.#kind];
+			if (this.#at(stores) >= due || outgoing.dirty.queue.length >= WAITING_MAX) break;
+			const store = stores[this.#kind];
 			if (this.#slot < store.end) {
 				if (store.isLive(this.#slot)) outgoing.dirty.mark(this.#kind, this.#slot, hearing);
 				this.#slot++;
@@ -67,16 +68,16 @@ export class AlarmMode implements ReplicationMode {
 				this.#slot = 0;
 			} else break;
 		}
-		const isOver = this.#kind === EXPECTATION && this.#slot >= internal[EXPECTATION].end;
-		if (now - this.#began! < this.#length || (!isOver && this.#at(internal) < total)) return;
+		const isOver = this.#kind === EXPECTATION && this.#slot >= stores[EXPECTATION].end;
+		if (now - this.#began! < this.#length || (!isOver && this.#at(stores) < total)) return;
 		this.passes++;
 		this.#tellIfLate(now - this.#began!, now, notice);
 		this.#begin(now);
 	}
 
 	/** Slots that this pass has behind it. */
-	#at(internal: readonly [RecordStore, RecordStore]): number {
-		return this.#kind === CONNTRACK ? this.#slot : internal[CONNTRACK].end + this.#slot;
+	#at(stores: readonly [RecordStore, RecordStore]): number {
+		return this.#kind === CONNTRACK ? this.#slot : stores[CONNTRACK].end + this.#slot;
 	}
 
 	#begin(now: number): void {

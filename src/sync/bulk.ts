@@ -14,6 +14,7 @@ import type { RecordStore } from "../cache/record-store.ts";
 import { KINDS, type Kind } from "../conntrack/kind.ts";
 import { type DirtySet, keyOf } from "./dirty-set.ts";
 import type { InFlight } from "./in-flight.ts";
+import type { ReplicationMode } from "./mode.ts";
 import { Control, type Peer } from "./peer.ts";
 import { Ring } from "./ring.ts";
 import type { SyncCounters } from "./sync-counters.ts";
@@ -30,6 +31,9 @@ export class Bulk {
 	readonly #dirty: DirtySet;
 	readonly #inFlight: InFlight;
 	readonly #counters: SyncCounters;
+	/** See ReplicationMode; it stands in for the walk. */
+	readonly #dump: ReplicationMode["dump"];
+	#isDumping = false;
 	#kind: Kind = 0;
 	#slot = 0;
 
@@ -38,11 +42,13 @@ export class Bulk {
 		dirty: DirtySet,
 		inFlight: InFlight,
 		counters: SyncCounters,
+		dump?: ReplicationMode["dump"],
 	) {
 		this.#stores = stores;
 		this.#dirty = dirty;
 		this.#inFlight = inFlight;
 		this.#counters = counters;
+		this.#dump = dump;
 	}
 
 	/** Begins a bulk to the peer, or has another one follow the one under way. */
@@ -80,7 +86,7 @@ export class Bulk {
 	/** Moves every peer on that has nothing left to wait for. */
 	step(peers: readonly Peer[]): void {
 		for (const peer of peers) {
-			if (peer.bulkPhase === "ready" && this.walkers === 0) this.#startWalk(peers);
+			if (peer.bulkPhase === "ready" && this.walkers === 0 && !this.#isDumping) this.#startWalk(peers);
 			if (peer.bulkPhase === "flush" && this.#dirty.queue.head >= peer.bulkMark) peer.bulkPhase = "drain";
 			if (
 				peer.bulkPhase === "drain" &&
@@ -137,7 +143,30 @@ export class Bulk {
 			peer.bulkPhase = "walk";
 			this.walkers |= peer.bit;
 		}
+		if (this.#dump) this.#startDump(peers, this.#dump);
 		this.#kind = KINDS[0]!;
 		this.#slot = 0;
+	}
+
+	/** Nothing is kept but what has just passed: that goes, and then everything that the kernel's tables show. */
+	#startDump(peers: readonly Peer[], dump: NonNullable<ReplicationMode["dump"]>): void {
+		const bits = this.walkers;
+		this.walkers = 0;
+		for (const kind of KINDS) {
+			const store = this.#stores[kind];
+			for (let slot = 0; slot < store.end; slot++) {
+				if (store.isLive(slot)) this.#dirty.mark(kind, slot, bits);
+			}
+		}
+		this.#isDumping = true;
+		dump((isComplete) => {
+			this.#isDumping = false;
+			for (const peer of peers) {
+				if (peer.bulkPhase !== "walk") continue;
+				// without its end nothing is dropped at the peer
+				peer.bulkPhase = isComplete ? "flush" : "idle";
+				peer.bulkMark = this.#dirty.queue.tail;
+			}
+		});
 	}
 }

@@ -72,6 +72,8 @@ export interface EqualityOptions {
 	names: NameTable;
 	datagramMax: number;
 	outgoing: Outgoing;
+	/** Nothing that is mine is kept here, so nothing of it can be compared (DisableInternalCache). */
+	isBlind?: boolean;
 	/** Whether what differs of this peer's is put right unasked. */
 	repairs: (peer: Peer) => boolean;
 	/** A peer has asked for a repair: perhaps it is my cache that is not what the kernel has. */
@@ -200,7 +202,7 @@ export class Equality {
 		const { dirty } = this.#options.outgoing;
 		const { store } = cache;
 		// what is missing now may come with the dump that is being read; and whoever does not hear me gets a bulk when it does
-		if (cache.isResyncing || !peer.hears) return 0;
+		if (cache.isResyncing || !peer.hears || this.#options.isBlind) return 0;
 		peer.equality.checked++;
 		const slot = store.find(record);
 		// whatever I send would count as older: the peer has to drop it first
@@ -348,10 +350,10 @@ export class Equality {
 	}
 
 	#sweep(peers: readonly Peer[], now: number): void {
-		const { outgoing, datagramMax, digest } = this.#options;
+		const { outgoing, datagramMax, digest, isBlind } = this.#options;
 		this.#sweptAt = now;
 		const writer = outgoing.begin();
-		for (let i = 0; i < SLICES_PER_DATAGRAM && writer.at + SLICE_SIZE <= datagramMax; i++) {
+		for (let i = 0; i < SLICES_PER_DATAGRAM && !isBlind && writer.at + SLICE_SIZE <= datagramMax; i++) {
 			writer.array(3);
 			writer.uint(RecordType.digest);
 			writer.uint(this.#slice);
@@ -368,7 +370,7 @@ export class Equality {
 				if (writer.at + REPORT_SIZE <= datagramMax) this.#report(peer, now);
 			}
 		}
-		outgoing.end(0, now);
+		if (!isBlind || isReport) outgoing.end(0, now);
 		if (isReport) for (const peer of peers) sendRefusals(outgoing, peer, now);
 	}
 

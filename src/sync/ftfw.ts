@@ -83,7 +83,7 @@ export class Ftfw {
 			names,
 			datagramMax,
 			counters,
-			isUnacknowledged: !this.mode.isAcknowledged,
+			mode: this.mode,
 			...(options.isCongested && { isCongested: options.isCongested }),
 			sink: (bytes, body, end, sequence) => {
 				options.sink(bytes, options.seal.seal(bytes, body, end, sequence));
@@ -92,7 +92,6 @@ export class Ftfw {
 		});
 		const { outgoing } = this;
 		for (const kind of KINDS) internal[kind].listener = outgoing.listener(kind);
-		const stores = [conntracks.store, expectations.store] as const;
 		this.contacts = new Contacts({
 			node,
 			epoch,
@@ -103,7 +102,7 @@ export class Ftfw {
 			newPeer: (id, index, challenge) => this.#newPeer(id, index, challenge),
 			policy: options.policy ?? 0,
 			mode: this.mode,
-			hasNoCache: false,
+			hasNoCache: this.mode.dump !== undefined,
 			keys: options.keys ?? (() => []),
 			entropy,
 			notice,
@@ -121,12 +120,13 @@ export class Ftfw {
 			names,
 			datagramMax,
 			outgoing,
+			isBlind: this.mode.dump !== undefined,
 			repairs: (peer) => this.mode.repairs && peer.isReliable,
 			suspected: options.suspected ?? (() => {}),
 			repairing: options.repairing ?? (() => {}),
 			differs: options.differs ?? (() => {}),
 		});
-		this.#parts = { peers: this.peers, outgoing, internal: stores, notice };
+		this.#parts = { peers: this.peers, outgoing, internal, notice };
 		this.returned = new ReturnSnapshot(
 			{
 				node,

@@ -152,3 +152,43 @@ test("a dump that fails drops nothing, keeps no dead, and the next one works", a
 	await all.resync.run();
 	assert.deepEqual(heldKeys(all), [1]);
 });
+
+test("what a flush deletes while a dump is read is withdrawn, by that dump and by the next", async () => {
+	let rest = [1, 2, 3, 4];
+	let during = (): void => {};
+	const all = setUp(async (kind, visit) => {
+		if (kind !== CONNTRACK) return;
+		during();
+		for (const key of rest) visit(recordOf(key, 0));
+	});
+	for (const key of rest) all.conntracks.apply(recordOf(key, 0), true, 0);
+	assert.deepEqual(heldKeys(all), [1, 2, 3, 4]);
+	// the flush begins before the dump and ends after it
+	all.resync.withdrawals.add(CONNTRACK);
+	during = () => {
+		rest = [3, 4];
+	};
+	await all.resync.table(CONNTRACK);
+	all.resync.withdrawals.add(CONNTRACK);
+	during = () => {
+		rest = [];
+	};
+	await all.resync.table(CONNTRACK);
+	assert.equal(all.conntracks.store.live, 0);
+	assert.deepEqual(heldKeys(all), [1, 2, 3, 4], "no connection has ended");
+	// the mark is used up
+	all.conntracks.apply(recordOf(5, 0), true, 0);
+	await all.resync.table(CONNTRACK);
+	assert.deepEqual(heldKeys(all), [1, 2, 3, 4]);
+	assert.equal(all.resync.withdrawals.size, 0);
+});
+
+test("what a flush that begins during a dump deletes is withdrawn", async () => {
+	let begins = (): void => {};
+	const all = setUp(async () => begins());
+	all.conntracks.apply(recordOf(1, 0), true, 0);
+	assert.deepEqual(heldKeys(all), [1]);
+	begins = () => void all.resync.withdrawals.add(CONNTRACK);
+	await all.resync.table(CONNTRACK);
+	assert.deepEqual(heldKeys(all), [1]);
+});

@@ -52,9 +52,14 @@ export class KernelResync {
 	/** Reads one table and counts nothing; a call waits for the one before on the same table. */
 	table(kind: Kind): Promise<void> {
 		const next = this.#last[kind].then(async () => {
-			const isWithdrawal = this.withdrawals.has(kind);
-			await this.#table(kind, isWithdrawal);
-			if (isWithdrawal) this.withdrawals.delete(kind);
+			// whoever flushes says so again when it is over: it may go on during this dump and be seen by the next only
+			const isWithdrawal = this.withdrawals.delete(kind);
+			try {
+				await this.#table(kind, isWithdrawal);
+			} catch (error) {
+				if (isWithdrawal) this.withdrawals.add(kind);
+				throw error;
+			}
 		});
 		this.#last[kind] = next.catch(() => {});
 		return next;
@@ -75,8 +80,9 @@ export class KernelResync {
 		}
 		// events that are waiting say why an entry is gone
 		drain();
+		const isFlushed = isWithdrawal || this.withdrawals.has(kind);
 		for (let at = 0; at >= 0; ) {
-			at = cache.sweepResync(at, SWEEP_SLOTS, seconds(), isWithdrawal);
+			at = cache.sweepResync(at, SWEEP_SLOTS, seconds(), isFlushed);
 			pump();
 			if (at >= 0) await clock.pause();
 		}

@@ -1,7 +1,8 @@
 // How a node replicates. What the modes share (frames, sealing, HELLO, the caches, what is sent being the present state)
 // is ftfw.ts and the files beside it; a mode says what is different. The mode of a node decides how it sends; every node
 // takes in, and acknowledges, what it is sent and asked for, so that a pair of different modes works in both directions.
-import type { RecordStore } from "../cache/record-store.ts";
+import type { InternalCache } from "../cache/internal-cache.ts";
+import { formatNode } from "../conntrack/node-id.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
 
@@ -18,7 +19,7 @@ export interface ModeParts {
 	readonly peers: readonly Peer[];
 	readonly outgoing: Outgoing;
 	/** What is mine, by Kind. */
-	readonly internal: readonly [RecordStore, RecordStore];
+	readonly internal: readonly [InternalCache, InternalCache];
 	readonly notice: (text: string) => void;
 }
 
@@ -32,6 +33,11 @@ export interface ReplicationMode {
 	readonly repairs: boolean;
 	/** Seconds after which an entry of a peer in this mode is given up that was not told again. */
 	readonly cacheTimeout?: number;
+	/**
+	 * Conntracks pass through and are not kept, so nothing can be compared with what peers hold, and a bulk begins with
+	 * this: it puts the kernel's tables into the internal caches, and calls back with whether that was all.
+	 */
+	readonly dump?: (done: (isComplete: boolean) => void) => void;
 	/** What the mode has to do without anything happening, before what is dirty is sent. */
 	tick?(parts: ModeParts, now: number): void;
 }
@@ -43,3 +49,11 @@ export const ftfwMode: ReplicationMode = {
 	hasBulk: true,
 	repairs: true,
 };
+
+/** What the log says when the digests of what is held of a peer and what it has differ. */
+export function differenceText(mode: ReplicationMode, peer: Peer): string {
+	const text = `what is held of node ${formatNode(peer.node)} differs`;
+	if (mode.repairs && peer.isReliable) return `${text}: comparing entry by entry`;
+	const unreliable = modeName(mode.repairs ? peer.state.mode : mode.id);
+	return `${text}: Mode ${unreliable} does not put it right, ${mode.hasBulk ? "-n asks for everything" : "time does"}`;
+}

@@ -4,7 +4,8 @@
 //
 // The nodes compare their digests as in Mode FTFW, so that `-s` says what the losses have come to; they do not act on
 // it. Over a link that loses nothing (TCP) the mode is reliable.
-import { MODE, type ReplicationMode } from "./mode.ts";
+import { MODE, type ModeParts, type ReplicationMode } from "./mode.ts";
+import { Passing } from "./passing.ts";
 
 export const notrackMode: ReplicationMode = {
 	id: MODE.NOTRACK,
@@ -12,3 +13,36 @@ export const notrackMode: ReplicationMode = {
 	hasBulk: true,
 	repairs: false,
 };
+
+export interface PassingOptions {
+	/** See ReplicationMode. */
+	dump: (done: (isComplete: boolean) => void) => void;
+	/** Whether all entries have to stay for now: a commit works on them. */
+	isHeld: () => boolean;
+}
+
+/** Mode NOTRACK with DisableInternalCache: conntracks are passed on and not kept. */
+export class PassingNotrack implements ReplicationMode {
+	readonly id = notrackMode.id;
+	readonly isAcknowledged = notrackMode.isAcknowledged;
+	readonly hasBulk = notrackMode.hasBulk;
+	readonly repairs = notrackMode.repairs;
+	readonly dump: PassingOptions["dump"];
+	readonly #isHeld: () => boolean;
+	#passing: Passing | undefined;
+
+	constructor({ dump, isHeld }: PassingOptions) {
+		this.dump = dump;
+		this.#isHeld = isHeld;
+	}
+
+	/** Entries that have passed through. */
+	get passed(): number {
+		return this.#passing?.passed ?? 0;
+	}
+
+	tick({ internal, outgoing }: ModeParts, now: number): void {
+		this.#passing ??= new Passing(internal[0], outgoing.dirty, this.#isHeld);
+		this.#passing.tick(now);
+	}
+}

@@ -1,6 +1,7 @@
 // What the sending half is given.
 import type { InternalCache } from "../cache/internal-cache.ts";
 import type { NameTable } from "../conntrack/names.ts";
+import type { ReplicationMode } from "./mode.ts";
 import type { SyncCounters } from "./sync-counters.ts";
 import type { MsgpackWriter } from "./wire/msgpack.ts";
 
@@ -19,8 +20,8 @@ export interface OutgoingOptions {
 	datagramMax: number;
 	counters: SyncCounters;
 	sink: Sink;
-	/** Mode NOTRACK, Mode ALARM: nothing that is sent is acknowledged. */
-	isUnacknowledged?: boolean;
+	/** Mode FTFW unless given. */
+	mode?: ReplicationMode;
 	/** Whether the link would drop what it is given now: then it waits. */
 	isCongested?: () => boolean;
 	/** Appends acknowledgements that are owed; called for every datagram. */

@@ -3,7 +3,7 @@
 // What is sent is always the slot's present state, read when its datagram is built. A lost datagram is not sent
 // again: those of its keys that have not changed since become dirty again. Nothing is queued but slot numbers, so
 // nothing has to be thrown away, however slow a peer is.
-import type { ChangeListener } from "../cache/internal-cache.ts";
+import { ALL_PEERS, type ChangeListener } from "../cache/internal-cache.ts";
 import type { Kind } from "../conntrack/kind.ts";
 import { Bulk } from "./bulk.ts";
 import { controlOf, isControlOf, writeControls } from "./control-key.ts";
@@ -44,10 +44,10 @@ export class Outgoing {
 
 	constructor(options: OutgoingOptions) {
 		this.#options = options;
-		if (options.isUnacknowledged) this.#steady = new SteadyPace();
+		if (options.mode?.isAcknowledged === false) this.#steady = new SteadyPace();
 		const [conntracks, expectations] = options.caches;
 		const stores = [conntracks.store, expectations.store] as const;
-		this.bulk = new Bulk(stores, this.dirty, this.inFlight, options.counters);
+		this.bulk = new Bulk(stores, this.dirty, this.inFlight, options.counters, options.mode?.dump);
 		this.writer = new MsgpackWriter(new Uint8Array(options.datagramMax + RECORD_MAX + 256));
 		this.#encoder = new RecordEncoder(this.writer, options.names);
 		this.#records = [
@@ -65,7 +65,8 @@ export class Outgoing {
 			},
 			destroyed: (slot) => {
 				// a flow that nobody was told of ends without a word
-				const told = cache.store.peers(slot) & this.#ready;
+				// where nothing is kept nobody knows who was
+				const told = (this.#options.mode?.dump ? ALL_PEERS : cache.store.peers(slot)) & this.#ready;
 				this.dirty.clean(kind, slot);
 				// whoever comes back before the others have acknowledged gets a bulk, in which the entry is not
 				cache.store.setPeers(slot, told);
