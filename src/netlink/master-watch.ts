@@ -65,6 +65,8 @@ export class MasterWatch {
 	/** The keys at the beginning of this second, and which portion of them is next. */
 	#keys: string[] = [];
 	#portion = 0;
+	/** Portions are asked for as long as there are masters. */
+	#isAsking = false;
 	readonly #pending = new Set<() => void>();
 
 	/** @throws Error with a line for the operator */
@@ -74,7 +76,6 @@ export class MasterWatch {
 		this.#socket = new NetlinkSocket(options.native, { receiveBuffer: 1 << 20 });
 		this.#encoder = new ConntrackEncoder(this.#writer, options.names);
 		this.#decoder = new ConntrackDecoder(options.names, { mask: options.labels ?? NO_LABELS, isWhole: true });
-		this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
 	}
 
 	/** Masters that are watched. */
@@ -117,6 +118,10 @@ export class MasterWatch {
 
 	#watch(key: string, master: ConntrackRecord): void {
 		this.#masters.set(key, master);
+		if (!this.#isAsking) {
+			this.#isAsking = true;
+			this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
+		}
 		if (this.#masters.size <= MASTERS_MAX) return;
 		this.dropped++;
 		this.#masters.delete(this.#masters.keys().next().value!);
@@ -128,7 +133,8 @@ export class MasterWatch {
 		const from = this.#portion * count;
 		this.#portion = (this.#portion + 1) % PORTIONS;
 		if (from < this.#keys.length) this.#ask(this.#keys.slice(from, from + count), true);
-		this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
+		this.#isAsking = this.#masters.size > 0;
+		if (this.#isAsking) this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
 	}
 
 	#later(milliseconds: number, action: () => void): void {

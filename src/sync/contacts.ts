@@ -15,6 +15,7 @@ import {
 import { modeName, type ReplicationMode } from "./mode.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { Control, PEERS_MAX, type Peer } from "./peer.ts";
+import { Rivalry } from "./rivalry.ts";
 import type { Reject, SyncCounters } from "./sync-counters.ts";
 import { EPOCH_SIZE, FLAG_HELLO, type Frame, HEADER_SIZE } from "./wire/frame.ts";
 
@@ -33,8 +34,6 @@ const HELLO_ANSWER_EVERY = 20;
 /** Epochs that greet and are not adopted: who does not answer its challenge makes room for others. */
 const CANDIDATES_MAX = 32;
 const CANDIDATE_KEPT = 2000;
-/** Two nodes that both say they are primary are a conflict when it lasts: a failover passes through it. */
-const CONFLICT_AFTER = 3000;
 
 /** The log has a line about two nodes with one number this often. */
 const TWINS_TOLD_EVERY = 10_000;
@@ -79,9 +78,8 @@ export class Contacts {
 	readonly peers: Peer[] = [];
 	/** What every HELLO of mine says. */
 	readonly state: NodeState;
-	/** The peer that says it is primary while I am, for longer than a failover takes. */
-	conflict: Peer | undefined;
 	readonly #options: ContactsOptions;
+	readonly #rivalry: Rivalry;
 	readonly #epochTag: number;
 	/** In the order in which they were first seen. Bounded: CANDIDATES_MAX, and one for each peer. */
 	readonly #candidates: Candidate[] = [];
@@ -97,14 +95,21 @@ export class Contacts {
 	termBegan = -1;
 	#hasBeenBackup = false;
 	#startedAt: number | undefined;
-	#conflictSince: number | undefined;
-	isHelloWanted = false;
+	#isHelloWanted = false;
+	/** Milliseconds between two HELLOs that nobody waits for. */
+	#every = HELLO_FIRST_EVERY;
 
 	constructor(options: ContactsOptions) {
 		this.#options = options;
+		this.#rivalry = new Rivalry(options.notice);
 		this.#epochTag = epochTagOf(options.epoch);
 		const { policy, mode, hasNoCache } = options;
 		this.state = { isPrimary: false, term: 0, policy, mode: mode.id, hasNoCache, keys: [] };
+	}
+
+	/** The peer that says it is primary while I am, for longer than a failover takes. */
+	get conflict(): Peer | undefined {
+		return this.#rivalry.conflict;
 	}
 
 	find(node: number): Peer | undefined {
@@ -145,7 +150,7 @@ export class Contacts {
 		if (frame.sequence < peer.helloSequence) return undefined;
 		peer.helloSequence = frame.sequence;
 		peer.credit = Math.max(1, hello.credit);
-		this.#learn(peer, hello.state);
+		this.#learn(peer, hello.state, now);
 		const forMe = hello.forMe.find(({ adoptedTag }) => adoptedTag !== 0) ?? hello.forMe[0];
 		// there was no room for me in its list: it says nothing
 		if (!forMe) return undefined;
@@ -174,17 +179,28 @@ export class Contacts {
 			else if (this.#holdsUpOthers(peer, now)) this.#setHears(peer, false, now);
 		}
 		while (this.#candidates[0] && now - this.#candidates[0].seenAt > CANDIDATE_KEPT) this.#candidates.shift();
-		this.#watchRoles(now);
+		this.#rivalry.watch(this.state, this.peers, now);
 		const isAlone = this.peers.length === 0 || this.peers.some((peer) => !peer.isUp || !peer.hears);
 		this.#startedAt ??= now;
 		const alone = now - this.#startedAt < FIRST ? HELLO_FIRST_EVERY : HELLO_EVERY;
-		const every = this.isHelloWanted ? HELLO_ANSWER_EVERY : isAlone ? alone : HELLO_ALWAYS_EVERY;
-		if (now - this.#helloAt >= every) this.sendHello(now);
+		this.#every = isAlone ? alone : HELLO_ALWAYS_EVERY;
+		if (now - this.#helloAt >= this.#helloEvery) this.sendHello(now);
+	}
+
+	get #helloEvery(): number {
+		return this.#isHelloWanted ? HELLO_ANSWER_EVERY : this.#every;
+	}
+
+	/** When a tick is needed: for the next HELLO, and for whoever falls silent. */
+	get dueAt(): number {
+		let due = this.#helloAt + this.#helloEvery;
+		for (const { isUp, heardAt } of this.peers) if (isUp) due = Math.min(due, heardAt + DOWN_AFTER + 1);
+		return due;
 	}
 
 	sendHello(now: number): void {
 		this.#helloAt = now;
-		this.isHelloWanted = false;
+		this.#isHelloWanted = false;
 		const { outgoing, epoch, credit, datagramMax, keys } = this.#options;
 		const writer = outgoing.begin(FLAG_HELLO);
 		writer.bytes.set(epoch.subarray(0, EPOCH_SIZE), HEADER_SIZE);
@@ -223,6 +239,7 @@ export class Contacts {
 		this.#hasBeenBackup = true;
 		if (!this.state.isPrimary) return;
 		this.state.isPrimary = false;
+		this.#rivalry.watch(this.state, this.peers, now);
 		this.sendHello(now);
 	}
 
@@ -331,9 +348,10 @@ export class Contacts {
 		return this.#options.outgoing.oldestPending(peer, now) >= LAGGARD_AFTER;
 	}
 
-	#learn(peer: Peer, state: NodeState): void {
+	#learn(peer: Peer, state: NodeState, now: number): void {
 		const before = peer.state;
 		peer.state = state;
+		this.#rivalry.watch(this.state, this.peers, now);
 		if (before.term !== state.term) this.#options.termChanged(peer, state.term < before.term);
 		if (peer.modeTold !== state.mode) {
 			peer.modeTold = state.mode;
@@ -354,28 +372,10 @@ export class Contacts {
 		);
 	}
 
-	#watchRoles(now: number): void {
-		const rival = this.state.isPrimary
-			? this.peers.find((peer) => peer.isUp && peer.state.isPrimary)
-			: undefined;
-		if (!rival) {
-			if (this.conflict) this.#options.notice("no other node says that it is primary any more");
-			this.#conflictSince = this.conflict = undefined;
-			return;
-		}
-		this.#conflictSince ??= now;
-		if (this.conflict || now - this.#conflictSince < CONFLICT_AFTER) return;
-		this.conflict = rival;
-		this.#options.notice(
-			`two primaries: this node (term ${this.state.term}) and node ${formatNode(rival.node)} ` +
-				`(term ${rival.state.term}) have both taken over`,
-		);
-	}
-
 	/** Answers at once, or with the next tick if an answer has just gone out. */
 	#wantHello(now: number): void {
 		if (now - this.#helloAt >= HELLO_ANSWER_EVERY) this.sendHello(now);
-		else this.isHelloWanted = true;
+		else this.#isHelloWanted = true;
 	}
 
 	/** Two nodes with one number take each other's place, again and again. */

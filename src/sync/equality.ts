@@ -17,6 +17,7 @@ import type { Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { BucketResend } from "./bucket-resend.ts";
 import type { OtherRecord, StateRecord } from "./datagram.ts";
+import { REPORT_SIZE, readReport, writeReport } from "./equality-report.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
 import { hasBucket, SLICE_BUCKETS, SLICES } from "./peer-equality.ts";
@@ -30,14 +31,15 @@ import { RECORD_MAX, RecordType } from "./wire/record-type.ts";
 /** What is wrong with a claim. */
 export const VERDICT = { older: 1, otherState: 2, gone: 3, neverWas: 4 } as const;
 
-/** Slices in a datagram, and milliseconds between two: a sweep takes four seconds, after a heal a third of one. */
-const SLICES_PER_DATAGRAM = 4;
-const SWEEP_EVERY = 250;
-const SWEEP_EVERY_FAST = 20;
+/** Slices in a datagram, and milliseconds for each: a sweep takes four seconds, after a heal a third of one. */
+const SLICES_PER_DATAGRAM = 8;
+const SLICE_EVERY = 62.5;
+const SLICE_EVERY_FAST = 5;
+/** ... however few of them fit into a datagram. */
+const SWEEP_EVERY_MIN = 20;
 const FAST_FOR = 3000;
 const SLICE_SIZE = 5 + SLICE_BUCKETS * 8;
 const REPORT_EVERY = 1000;
-const REPORT_SIZE = 40;
 /** Between two computations of my own digest from scratch. */
 const REBUILD_EVERY = 10_000;
 /** Milliseconds in which every entry is claimed once. */
@@ -93,7 +95,9 @@ export class Equality {
 	readonly #repairs = new Map<Peer, ClaimWalk>();
 	readonly #audits = new Map<Peer, ClaimWalk>();
 	#slice = 0;
+	/** When the last slices went out, and how many. */
 	#sweptAt = 0;
+	#swept = 0;
 	#reportedAt = 0;
 	#auditedAt = 0;
 	#rebuiltAt = Number.NEGATIVE_INFINITY;
@@ -119,9 +123,10 @@ export class Equality {
 		return this.#repairs.size > 0 || this.#resend.isBusy;
 	}
 
-	/** Whether a sweep is due sooner than in a while. */
-	isFast(now: number): boolean {
-		return now < this.#fastUntil;
+	/** When the next slices are due, if anybody hears them. */
+	get sweepAt(): number {
+		const isFast = this.#sweptAt < this.#fastUntil;
+		return this.#sweptAt + Math.max(SWEEP_EVERY_MIN, this.#swept * (isFast ? SLICE_EVERY_FAST : SLICE_EVERY));
 	}
 
 	/** Sweeps fast for a while: the nodes have met, or somebody wants to know. */
@@ -154,8 +159,7 @@ export class Equality {
 		const hearing = peers.filter((peer) => peer.hears);
 		this.#resend.step();
 		if (hearing.length === 0) return;
-		const every = this.isFast(now) ? SWEEP_EVERY_FAST : SWEEP_EVERY;
-		if (now - this.#sweptAt >= every) this.#sweep(hearing, now);
+		if (now >= this.sweepAt) this.#sweep(hearing, now);
 		for (const [peer, walk] of this.#repairs) {
 			if (!peer.hears) this.#repairs.delete(peer);
 			else if (this.#claim(peer, walk, CLAIMS_AT_A_TIME, Number.POSITIVE_INFINITY, now))
@@ -183,7 +187,7 @@ export class Equality {
 				this.#suspectMyself(now);
 				return true;
 			case RecordType.report:
-				if (first === this.#options.node) this.#reported(peer, record.numbers, now);
+				if (first === this.#options.node) peer.equality.report = readReport(record.numbers, now);
 				return true;
 			case RecordType.refusals:
 				if (first === this.#options.node) peer.equality.refusals = record.numbers.slice(1);
@@ -353,7 +357,10 @@ export class Equality {
 		const { outgoing, datagramMax, digest, isBlind } = this.#options;
 		this.#sweptAt = now;
 		const writer = outgoing.begin();
-		for (let i = 0; i < SLICES_PER_DATAGRAM && !isBlind && writer.at + SLICE_SIZE <= datagramMax; i++) {
+		const isReport = now - this.#reportedAt >= REPORT_EVERY || now < this.#fastUntil;
+		for (this.#swept = 0; this.#swept < SLICES_PER_DATAGRAM; this.#swept++) {
+			if (isBlind) continue;
+			if (writer.at + SLICE_SIZE > datagramMax) break;
 			writer.array(3);
 			writer.uint(RecordType.digest);
 			writer.uint(this.#slice);
@@ -363,38 +370,13 @@ export class Equality {
 			}
 			this.#slice = (this.#slice + 1) % SLICES;
 		}
-		const isReport = now - this.#reportedAt >= REPORT_EVERY || this.isFast(now);
 		if (isReport) {
 			this.#reportedAt = now;
 			for (const peer of peers) {
-				if (writer.at + REPORT_SIZE <= datagramMax) this.#report(peer, now);
+				if (writer.at + REPORT_SIZE <= datagramMax) writeReport(writer, peer, now);
 			}
 		}
 		if (!isBlind || isReport) outgoing.end(0, now);
 		if (isReport) for (const peer of peers) sendRefusals(outgoing, peer, now);
 	}
-
-	#report(peer: Peer, now: number): void {
-		const { writer } = this.#options.outgoing;
-		const { verifiedAt, differing, checked, wrong } = peer.equality;
-		writer.array(7);
-		writer.uint(RecordType.report);
-		writer.uint(peer.node);
-		writer.uint(
-			verifiedAt === Number.NEGATIVE_INFINITY ? NEVER : Math.min(NEVER - 1, Math.floor(now - verifiedAt)),
-		);
-		writer.uint(differing);
-		writer.uint(peer.external[0].refused + peer.external[1].refused);
-		writer.uint32(checked);
-		writer.uint32(wrong);
-	}
-
-	#reported(peer: Peer, numbers: readonly number[], now: number): void {
-		const [, age = NEVER, differing = 0, refused = 0, checked = 0, wrong = 0] = numbers;
-		const ageMs = age === NEVER ? Number.POSITIVE_INFINITY : age;
-		peer.equality.report = { at: now, age: ageMs, differing, refused, checked, wrong };
-	}
 }
-
-/** In a REPORT: never found equal. */
-const NEVER = 0xffffffff;

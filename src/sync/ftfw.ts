@@ -29,14 +29,13 @@ import {
 	type Reject,
 	type SyncCounters,
 } from "./sync-counters.ts";
+import { ALIVE_EVERY, dueAt, questionAt } from "./timetable.ts";
 import { FLAG_ACK, FLAG_HELLO, Frame, HEADER_SIZE } from "./wire/frame.ts";
 import type { MsgpackWriter } from "./wire/msgpack.ts";
 import { RecordType } from "./wire/record-type.ts";
 
 export { type Difference, VERDICT };
 
-/** A node that has nothing else to say says ALIVE this often, milliseconds. */
-const ALIVE_EVERY = 1000;
 /** HELLOs of unknown epochs that are looked into: each costs a key derivation, and anybody can send them. */
 const STRANGERS_PER_SECOND = 1000;
 /** Datagrams that are acknowledged together where more come at once than are read before anything is sent. */
@@ -63,6 +62,7 @@ export class Ftfw {
 	readonly #frame = new Frame();
 	readonly #datagram: Datagram;
 	readonly #strangers = new RateLimit(STRANGERS_PER_SECOND);
+	#tickedAt = Number.NEGATIVE_INFINITY;
 
 	constructor(options: FtfwOptions) {
 		this.#options = options;
@@ -189,8 +189,9 @@ export class Ftfw {
 		return isHello ? this.#hello(epoch, bytes, stop, now) : this.#data(peer!, bytes, stop, now);
 	}
 
-	/** What has to be done without anything happening: call it every other millisecond while `isBusy`, else often. */
+	/** What has to be done without anything happening: call it at `dueAt`, which every other call may bring forward. */
 	tick(now: number): void {
+		this.#tickedAt = now;
 		for (const peer of this.peers) {
 			sweepReceipt(peer, now);
 			expireSilent(peer, now);
@@ -202,7 +203,7 @@ export class Ftfw {
 		this.returned.tick(now);
 		this.pump(now);
 		this.contacts.tick(now);
-		if (this.outgoing.isQuestionDue(now)) this.sayAlive(now, FLAG_ACK);
+		if (now >= questionAt(this)) this.sayAlive(now, FLAG_ACK);
 		else if (now - this.outgoing.sentAt >= ALIVE_EVERY) this.sayAlive(now);
 	}
 
@@ -221,21 +222,9 @@ export class Ftfw {
 		for (const peer of this.peers) if (peer.ackOwed > 0) this.#sendAcks(now);
 	}
 
-	/** Whether something waits for a tick. */
-	get isBusy(): boolean {
-		return (
-			this.contacts.isHelloWanted ||
-			this.equality.isBusy ||
-			this.returned.isBusy ||
-			// no acknowledgement wakes it up
-			(!this.mode.isAcknowledged && this.outgoing.isBusy) ||
-			this.peers.some((peer) => peer.isSweeping)
-		);
-	}
-
-	/** Whether acknowledgements are awaited, or digests are sent every 20 ms. */
-	isWatching(now: number): boolean {
-		return this.outgoing.isBusy || this.equality.isFast(now);
+	/** When the next tick is due, whatever happens until then. */
+	get dueAt(): number {
+		return dueAt(this, this.#tickedAt);
 	}
 
 	/** -B: sends everything to everybody. Mode ALARM does so all the time, and knows no bulk. */

@@ -38,7 +38,7 @@ export class Outgoing {
 	#peers: readonly Peer[] = [];
 	/** Bits of the peers that hear me. */
 	#ready = 0;
-	readonly #pace = new Pace();
+	readonly pace = new Pace();
 	/** Nothing is acknowledged: what was sent is settled at once. */
 	readonly #steady: SteadyPace | undefined;
 
@@ -99,14 +99,14 @@ export class Outgoing {
 
 	/** Datagrams that may be in flight. */
 	get #limit(): number {
-		let window = this.#steady ? Number.POSITIVE_INFINITY : this.#pace.window;
+		let window = this.#steady ? Number.POSITIVE_INFINITY : this.pace.window;
 		for (const peer of this.#peers) if (peer.hears) window = Math.min(window, peer.credit);
 		return window;
 	}
 
-	/** Whether to ask for acknowledgements though there is nothing else to send. */
-	isQuestionDue(now: number): boolean {
-		return this.inFlight.count > 0 && this.#pace.isQuestionDue(now);
+	/** Whether any peer hears me. */
+	get isHeard(): boolean {
+		return this.#ready !== 0;
 	}
 
 	/** Whether something waits to be sent or to be acknowledged. */
@@ -144,7 +144,7 @@ export class Outgoing {
 
 	/** Sends what was written since `begin`, untracked. */
 	end(flags: number, now: number): void {
-		if ((flags & FLAG_ACK) !== 0) this.#pace.asked(this.nextSequence, now);
+		if ((flags & FLAG_ACK) !== 0) this.pace.asked(this.nextSequence, now);
 		this.#transmit(flags, 0, 0, now);
 	}
 
@@ -163,15 +163,15 @@ export class Outgoing {
 		for (let n = this.inFlight.lowest; n <= highest; n++) {
 			if ((this.inFlight.pending(n) & peer.bit) === 0) continue;
 			if (isAcked(n)) {
-				if (n === highest) this.#pace.sample(now - this.inFlight.sentAt(n));
+				if (n === highest) this.pace.sample(now - this.inFlight.sentAt(n));
 				this.inFlight.settle(n, peer.bit, this.#settled);
 				acked++;
-			} else if (n <= highest - REORDER_MAX || this.#pace.isLate(this.inFlight.sentAt(n), highest)) {
+			} else if (n <= highest - REORDER_MAX || this.pace.isLate(this.inFlight.sentAt(n), highest)) {
 				this.#lose(n, peer.bit, now);
 			}
 		}
 		if (acked > 0) {
-			this.#pace.acknowledged(acked);
+			this.pace.acknowledged(acked);
 			this.inFlight.answeredAt = now;
 		}
 		this.inFlight.advance(this.nextSequence);
@@ -179,7 +179,7 @@ export class Outgoing {
 
 	/** Takes datagrams that were not acknowledged for too long as lost. */
 	expire(now: number): void {
-		const { patience } = this.#pace;
+		const { patience } = this.pace;
 		let isLost = false;
 		for (let n = this.inFlight.lowest; n < this.nextSequence; n++) {
 			const pending = this.inFlight.pending(n);
@@ -188,7 +188,7 @@ export class Outgoing {
 			for (const peer of this.#peers) if ((pending & peer.bit) !== 0) this.#lose(n, peer.bit, now);
 			isLost = true;
 		}
-		if (isLost) this.#pace.expired();
+		if (isLost) this.pace.expired();
 		this.inFlight.advance(this.nextSequence);
 	}
 
@@ -212,8 +212,7 @@ export class Outgoing {
 		const hasRecords = this.inFlight.building > 0;
 		// a bulk does not go on before its control records, and does not end before all of it, is acknowledged
 		const isUrgent = controlled !== 0 || (isLast && bulkPeers !== 0);
-		const asks =
-			hasRecords && !this.#steady && this.#pace.asks(this.nextSequence, this.#limit, isUrgent, now);
+		const asks = hasRecords && !this.#steady && this.pace.asks(this.nextSequence, this.#limit, isUrgent, now);
 		this.#transmit(asks ? FLAG_ACK : 0, peers, bulkPeers, now);
 		return hasRecords;
 	}
@@ -322,7 +321,7 @@ export class Outgoing {
 	#lose(sequence: number, bit: number, now: number): void {
 		const isBulk = this.inFlight.isBulk(sequence, bit);
 		this.inFlight.settle(sequence, bit, isBulk ? this.#lostFromBulk : this.#lost);
-		this.#pace.lost(now);
+		this.pace.lost(now);
 	}
 
 	readonly #lost = (key: number, version: number, bit: number): void => {

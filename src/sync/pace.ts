@@ -26,10 +26,11 @@ const BACKOFF_MAX = 4;
 export class Pace {
 	/** Datagrams that may be in flight: grows with acknowledgements, shrinks with losses. */
 	window = WINDOW_INITIAL;
+	/** When an acknowledgement was last asked for. */
+	askedAt = Number.NEGATIVE_INFINITY;
 	#roundTrip = 1;
 	#backoff = 1;
 	#shrunkAt = Number.NEGATIVE_INFINITY;
-	#askedAt = Number.NEGATIVE_INFINITY;
 	/** The number of the last datagram that asked. */
 	#question = 0;
 	/** Datagrams sent since then that have to be acknowledged. */
@@ -51,7 +52,7 @@ export class Pace {
 	 */
 	asks(sequence: number, limit: number, isUrgent: boolean, now: number): boolean {
 		this.#unasked++;
-		const isSoonEnough = this.#unasked < Math.min(ASK_EVERY, limit / 4) && now - this.#askedAt < ASK_AFTER;
+		const isSoonEnough = this.#unasked < Math.min(ASK_EVERY, limit / 4) && now - this.askedAt < ASK_AFTER;
 		if (isSoonEnough && !isUrgent) return false;
 		this.asked(sequence, now);
 		return true;
@@ -59,18 +60,18 @@ export class Pace {
 
 	asked(sequence: number, now: number): void {
 		this.#question = sequence;
-		this.#askedAt = now;
+		this.askedAt = now;
 		this.#unasked = 0;
 	}
 
-	/** While something is in flight: whether to ask though there is nothing to send, or once more, before patience ends. */
-	isQuestionDue(now: number): boolean {
-		return now - this.#askedAt >= (this.#unasked > 0 ? QUESTION_AFTER : this.patience / 2);
+	/** While something is in flight: when to ask though there is nothing to send, or once more, before patience ends. */
+	get questionAt(): number {
+		return this.askedAt + (this.#unasked > 0 ? QUESTION_AFTER : this.patience / 2);
 	}
 
 	/** Whether a datagram that was sent then, and that an acknowledgement up to `highest` does not cover, is lost. */
 	isLate(sentAt: number, highest: number): boolean {
-		return highest >= this.#question && this.#askedAt - sentAt >= LATE_MAX;
+		return highest >= this.#question && this.askedAt - sentAt >= LATE_MAX;
 	}
 
 	/** An acknowledgement took so long. */

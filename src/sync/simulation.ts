@@ -66,6 +66,8 @@ export class SimulatedNode {
 	names!: NameTable;
 	/** How often a peer has found a difference. */
 	suspicions = 0;
+	/** How often something was due. */
+	ticks = 0;
 	ftfw!: Ftfw;
 
 	constructor(id: number) {
@@ -153,7 +155,13 @@ export class Simulation {
 				const node = this.nodes[to]!;
 				node.ftfw.receive(bytes, 0, bytes.length, this.now);
 			}
-			for (const node of this.nodes) node.ftfw.tick(this.now);
+			for (const node of this.nodes) {
+				if (this.now < node.ftfw.dueAt) node.ftfw.pump(this.now);
+				else {
+					node.ftfw.tick(this.now);
+					node.ticks++;
+				}
+			}
 		}
 	}
 

@@ -1,20 +1,13 @@
-// Gives the protocol core its time: often while something is under way, seldom when nothing is.
+// Gives the protocol core its time: when something is due, and not before.
 import type { Clock } from "../system/clock.ts";
 import type { Ftfw } from "./ftfw.ts";
-
-/**
- * Milliseconds between two ticks. While nothing but acknowledgements are awaited there is only their absence to notice,
- * which takes 40 ms (pace.ts).
- */
-const BUSY_MS = 2;
-const AWAITING_MS = 10;
-const IDLE_MS = 50;
 
 export class Ticker {
 	readonly #ftfw: Ftfw;
 	readonly #clock: Clock;
 	#cancel: (() => void) | undefined;
-	#dueAt = Number.POSITIVE_INFINITY;
+	/** When the timer goes off; Infinity: it does not run. */
+	#wakesAt = Number.POSITIVE_INFINITY;
 	#isRunning = false;
 
 	constructor(ftfw: Ftfw, clock: Clock) {
@@ -24,7 +17,9 @@ export class Ticker {
 
 	start(): void {
 		this.#isRunning = true;
-		this.#tick();
+		const now = this.#clock.now();
+		this.#ftfw.tick(now);
+		this.#arm(now);
 	}
 
 	stop(): void {
@@ -32,31 +27,30 @@ export class Ticker {
 		this.#cancel?.();
 	}
 
-	/** Something has become dirty, or an acknowledgement has come: sends what may be sent. */
+	/** Something has become dirty, or an acknowledgement has come: sends what may be sent, and does what is due meanwhile. */
 	pump(): void {
 		if (!this.#isRunning) return;
-		this.#ftfw.pump(this.#clock.now());
-		this.#arm();
+		const now = this.#clock.now();
+		if (now >= this.#ftfw.dueAt) this.#ftfw.tick(now);
+		else this.#ftfw.pump(now);
+		this.#arm(now);
 	}
 
-	readonly #tick = (): void => {
-		this.#dueAt = Number.POSITIVE_INFINITY;
-		this.#ftfw.tick(this.#clock.now());
-		this.#arm();
+	readonly #wake = (): void => {
+		this.#wakesAt = Number.POSITIVE_INFINITY;
+		const now = this.#clock.now();
+		if (now >= this.#ftfw.dueAt) this.#ftfw.tick(now);
+		this.#arm(now);
 	};
 
-	#arm(): void {
+	/** The timer is set anew when it would go off too late; when too soon, it goes off and nothing is due: that costs less. */
+	#arm(now: number): void {
 		if (!this.#isRunning) return;
-		const now = this.#clock.now();
-		const wanted = now + this.#pause(now);
-		if (this.#dueAt <= wanted) return;
+		const wanted = this.#ftfw.dueAt;
+		if (this.#wakesAt <= wanted) return;
 		this.#cancel?.();
-		this.#dueAt = wanted;
-		this.#cancel = this.#clock.after(wanted - now, this.#tick);
-	}
-
-	#pause(now: number): number {
-		if (this.#ftfw.isBusy) return BUSY_MS;
-		return this.#ftfw.isWatching(now) ? AWAITING_MS : IDLE_MS;
+		this.#wakesAt = wanted;
+		// a timer of whole milliseconds goes off early by a fraction
+		this.#cancel = this.#clock.after(Math.max(1, Math.ceil(wanted - now)), this.#wake);
 	}
 }
