@@ -2,7 +2,7 @@
 import type { InternalCache } from "../cache/internal-cache.ts";
 import { CONNTRACK } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import { dump } from "../control/dump.ts";
+import { dump, inTurns } from "../control/dump.ts";
 import { hasJson, isOpcode, Opcode, type Reply } from "../control/request.ts";
 import type { RequestHandler } from "../control/server.ts";
 import type { Clock } from "../system/clock.ts";
@@ -28,6 +28,7 @@ export interface AccountingControl {
 const DONE: Reply = { status: 0 };
 
 export function accountingRequests(daemon: AccountingControl): RequestHandler {
+	const sources = { names: daemon.names, clock: inTurns(daemon.clock) };
 	return async (op, write, { form } = {}) => {
 		if (form === "json" && isOpcode(op) && !hasJson(op))
 			return { status: 1, error: `request ${op} has no answer in JSON` };
@@ -35,7 +36,7 @@ export function accountingRequests(daemon: AccountingControl): RequestHandler {
 			case Opcode.dumpInternalCt:
 			case Opcode.dumpInternalCtXml: {
 				const as = op === Opcode.dumpInternalCtXml ? "xml" : (form ?? "text");
-				await dump(daemon, CONNTRACK, [daemon.cache], { form: as, isInternal: true }, write);
+				await dump(sources, CONNTRACK, [daemon.cache], { form: as, isInternal: true }, write);
 				return DONE;
 			}
 			case Opcode.flushInternal:

@@ -14,8 +14,9 @@ import type { TextSink } from "./server.ts";
 
 export type DumpForm = "text" | "xml" | "json";
 
+type DumpClock = Pick<DaemonControl["clock"], "now" | "pause">;
 type Sources = Pick<DaemonControl, "names"> & {
-	clock: Pick<DaemonControl["clock"], "now" | "pause">;
+	clock: DumpClock;
 	/** The node whose entries an external cache holds. */
 	originOf?: DaemonControl["originOf"];
 };
@@ -23,6 +24,18 @@ type Cache = { readonly store: RecordStore; readonly expiry?: Expiry | undefined
 
 /** Entries per piece. */
 const LINES = 128;
+
+/** A clock for all dumps of a daemon: they pause one behind the other, so that a turn of the event loop makes one piece. */
+export function inTurns(clock: DumpClock): DumpClock {
+	let last = Promise.resolve();
+	return {
+		now: () => clock.now(),
+		pause: () => {
+			last = last.then(() => clock.pause());
+			return last;
+		},
+	};
+}
 
 /** Writes what counts of the caches, in the order of their slots. */
 export async function dump(
@@ -102,6 +115,7 @@ async function eachPiece(
 	const record = new Int32Array(store.layout.recordWords);
 	let text = "";
 	let lines = 0;
+	await clock.pause();
 	for (let slot = 0; slot < store.end; slot++) {
 		if (!isShown(slot)) continue;
 		store.read(slot, record);

@@ -6,7 +6,7 @@ import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { Clock } from "../system/clock.ts";
 import { type CommitRequest, parseCommitRequest } from "./commit-request.ts";
-import { type DumpForm, dump, dumpRejected } from "./dump.ts";
+import { type DumpForm, dump, dumpRejected, inTurns } from "./dump.ts";
 import { hasJson, isOpcode, Opcode, type Reply, type RequestDetail } from "./request.ts";
 import type { RequestHandler, TextSink } from "./server.ts";
 
@@ -51,12 +51,13 @@ const HALVES = { all: KINDS, ct: [CONNTRACK], expect: [EXPECTATION] } as const;
 const DONE: Reply = { status: 0 };
 
 export function requestHandler(daemon: DaemonControl): RequestHandler {
+	const sources = { ...daemon, clock: inTurns(daemon.clock) };
 	const kindsOf = (kinds: readonly Kind[]): Kind[] =>
 		kinds.filter((kind) => kind === CONNTRACK || daemon.hasExpectations);
 	const dumpHalf = async (kind: Kind, isInternal: boolean, form: DumpForm, write: TextSink) => {
 		if (kind === EXPECTATION && !daemon.hasExpectations) return DONE;
 		const caches = isInternal ? [daemon.internal[kind]] : daemon.externals(kind);
-		await dump(daemon, kind, caches, { form, isInternal }, write);
+		await dump(sources, kind, caches, { form, isInternal }, write);
 		return DONE;
 	};
 	const commit = (kinds: readonly Kind[]): Promise<Reply> => daemon.commit(kindsOf(kinds));
@@ -142,7 +143,7 @@ export function requestHandler(daemon: DaemonControl): RequestHandler {
 				return isEqual ? DONE : { status: 1, error: "not equal, or not known to be" };
 			}
 			case Opcode.policyRejected:
-				await dumpRejected(daemon, form === "json", write);
+				await dumpRejected(sources, form === "json", write);
 				return DONE;
 			case Opcode.keysInUse: {
 				const [, change, key] = /^(use|remove) ([0-9a-f]{8})$/.exec(argument ?? "") ?? [];

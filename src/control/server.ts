@@ -129,7 +129,9 @@ export class ControlServer {
 		asked: Exclude<ParsedRequest, { kind: "incomplete" | "bad" }>,
 	): Promise<void> {
 		const write: TextSink = (text) => {
-			if (socket.destroyed || socket.write(text) || socket.writableLength < UNREAD_MAX) return undefined;
+			// as bytes: a string that waits would be a tree of its parts on the heap, which each collection copies
+			if (socket.destroyed || socket.write(Buffer.from(text)) || socket.writableLength < UNREAD_MAX)
+				return undefined;
 			this.#unread.add(socket);
 			return new Promise((resolve) => {
 				const done = (): void => {

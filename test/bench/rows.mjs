@@ -4,6 +4,7 @@
 import * as clean from "./rows/clean.mjs";
 import * as client from "./rows/client.mjs";
 import * as commit from "./rows/commit.mjs";
+import * as dump from "./rows/dump.mjs";
 import * as large from "./rows/large.mjs";
 import * as latency from "./rows/latency.mjs";
 import * as loss from "./rows/loss.mjs";
@@ -12,4 +13,4 @@ import * as rate from "./rows/rate.mjs";
 import * as stall from "./rows/stall.mjs";
 import * as table from "./rows/table.mjs";
 
-export const ROWS = [rate, clean, overload, latency, commit, stall, table, loss, client, large];
+export const ROWS = [rate, clean, overload, latency, commit, stall, dump, table, loss, client, large];
