@@ -2,6 +2,8 @@
 //   netlink/event-listener -> filter -> cache/internal -> sync/outgoing -> channel ~~~~> channel -> sync/ftfw
 //     -> cache/external -> (ctsync -c) -> commit -> kernel
 import { randomBytes } from "node:crypto";
+import { Admission } from "./admission.ts";
+import { boot, type Cleanup, cleanUp } from "./boot.ts";
 import type { ExternalCache } from "./cache/external-cache.ts";
 import { newInternalCaches } from "./cache/internal-cache.ts";
 import { Commit } from "./commit/commit.ts";
@@ -11,7 +13,6 @@ import { ExpectationDeadlines } from "./commit/expectation-deadlines.ts";
 import { unknownView } from "./commit/local-view.ts";
 import { Rehearsal } from "./commit/rehearsal.ts";
 import type { Config, ConfigProblem } from "./config/config.ts";
-import { formatProblem } from "./config/problem.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "./conntrack/kind.ts";
 import { labelMask } from "./conntrack/labels.ts";
 import { NameTable } from "./conntrack/names.ts";
@@ -32,15 +33,7 @@ import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { Operations } from "./operations.ts";
 import { LinkSecurity } from "./security/link-security.ts";
 import { Settings } from "./settings.ts";
-import {
-	kernelWarnings,
-	netlinkBuffer,
-	nodeIdOf,
-	openLog,
-	policyChecksum,
-	replicationMode,
-	unsupported,
-} from "./setup.ts";
+import { netlinkBuffer, nodeIdOf, policyChecksum, replicationMode } from "./setup.ts";
 import { Statistics } from "./stats/statistics.ts";
 import { Ftfw } from "./sync/ftfw.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
@@ -50,10 +43,7 @@ import { REJECTS } from "./sync/sync-counters.ts";
 import { Ticker } from "./sync/ticker.ts";
 import { EPOCH_SIZE } from "./sync/wire/frame.ts";
 import { systemClock } from "./system/clock.ts";
-import { LockFile } from "./system/lockfile.ts";
 import { loadNative } from "./system/native.ts";
-import { applyScheduling } from "./system/scheduling.ts";
-import { ServiceManager } from "./system/service-manager.ts";
 import { onSignals } from "./system/signals.ts";
 import { Verification } from "./verification.ts";
 
@@ -76,22 +66,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 	const { general, sync } = config;
 	const settings = new Settings(options.configPath, config);
 	const clock = systemClock;
-	const { fatal, warnings } = unsupported(config);
-	if (fatal.length > 0) throw new Error(fatal.join("\n"));
 	const native = loadNative();
 
-	const cleanup: (() => void | Promise<void>)[] = [];
+	const cleanup: Cleanup = [];
 	try {
-		const lock = LockFile.take(native, general.lockFile);
-		cleanup.unshift(() => lock.release());
-		const log = openLog(general, { clock, native, console: options.ready === undefined });
-		cleanup.unshift(() => log.close());
-		for (const problem of options.warnings) log.warning(formatProblem(problem));
-		for (const warning of [...warnings, ...kernelWarnings()]) log.warning(warning);
-
-		if (general.scheduler) applyScheduling(native, general.scheduler, (text) => log.warning(text));
-		const service = new ServiceManager(native, clock, general.systemd ? process.env : {});
-		cleanup.unshift(() => service.close());
+		const { log, service } = boot(options, native, clock, cleanup);
 
 		// what the parts are made of
 		const names = new NameTable();
@@ -99,13 +78,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const caches = newInternalCaches(hashSeed, general.hashLimit);
 		const internal = [caches.conntracks, caches.expectations] as const;
 		const labels = labelMask(sync.labels);
+		const seenLabels = labelMask([...sync.labels, ...(general.filter?.label?.labels ?? [])]);
 		const rules = entryRules({
 			config,
 			internal,
 			names,
 			clock,
 			log,
-			isOwnAddress: (record, at, family) => addresses.has(record, at, family),
+			addresses: () => addresses,
+			young: () => admission.young,
 			externals: () => [
 				...ftfw.peers.map(({ external }) => external),
 				...(ftfw.returned.caches ? [ftfw.returned.caches] : []),
@@ -168,8 +149,25 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const addresses = new OwnAddresses({
 			native,
 			failed: (error) => log.limited("addresses", error.message),
+			changed: () => admission.addressesChanged(),
 		});
 		cleanup.unshift(() => addresses.close());
+
+		const admission: Admission = new Admission({
+			config,
+			rules: rules.conntracks,
+			internal,
+			native,
+			names,
+			labels: seenLabels,
+			clock,
+			isPassing: mode.dump !== undefined,
+			seed: hashSeed,
+			router: () => router,
+			pump: () => ticker.pump(),
+			lookForExpectations: () => operations.lookForExpectations(),
+		});
+		cleanup.unshift(() => admission.close());
 
 		// the way into the kernel
 		const worker = await CommitWorker.start(names, (error) => {
@@ -233,8 +231,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			hasExpectations,
 			resync: new KernelResync({
 				internal,
-				tables: (kind, visit) => dumps.read(kind, visit),
-				passes: (kind, record) => !injection?.isForeign(kind, record) && passes(kind, record),
+				tables: admission.tables((kind, visit) => dumps.read(kind, visit)),
+				passes: (kind, record) => !injection?.isForeign(kind, record) && router.isDumped(kind, record),
 				clock,
 				drain: () => listener.drain(),
 				pump: () => ticker.pump(),
@@ -252,13 +250,20 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
 		// the way out of the kernel
 		const buffer = netlinkBuffer(config);
-		const dumps = new KernelDumps({ native, clock, names, labels, seen: (record) => masters.seen(record) });
+		const dumps = new KernelDumps({
+			native,
+			clock,
+			names,
+			labels: seenLabels,
+			seen: (record) => masters.seen(record),
+		});
 		cleanup.unshift(() => dumps.close());
-		const lookup = mode.dump && new ConntrackLookup({ native, names, labels });
+		const lookup = mode.dump && new ConntrackLookup({ native, names, labels: seenLabels });
 		cleanup.unshift(() => lookup?.close());
-		const router = new EventRouter({
+		const router: EventRouter = new EventRouter({
 			internal,
 			passes,
+			...admission.forRouter,
 			masters: expectationMasters,
 			...(lookup && { lookup }),
 			...(injection && { injection }),
@@ -283,7 +288,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			native,
 			clock,
 			names,
-			labels,
+			labels: seenLabels,
 			found: (record) => router.refreshed(record),
 			batchEnd: () => ticker.pump(),
 		});
@@ -317,7 +322,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			expectations: hasExpectations,
 			receiveBuffer: buffer.size,
 			ports: [worker.commitPort, masters.pickUp.port, ...(injection ? [injection.port] : [])],
-			labels,
+			labels: seenLabels,
 			compare: () => operations.comparePolled(),
 		});
 		cleanup.unshift(() => listener.close());
@@ -386,12 +391,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		service.ready();
 		return await operations.stopped;
 	} finally {
-		for (const step of cleanup) {
-			try {
-				await step();
-			} catch (error) {
-				process.stderr.write(`ctsync: at the end: ${(error as Error).message}\n`);
-			}
-		}
+		await cleanUp(cleanup);
 	}
 }

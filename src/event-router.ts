@@ -1,17 +1,27 @@
 // Kernel events -> internal caches: which count, and what an event that we caused ourselves means.
 import type { InternalCache } from "./cache/internal-cache.ts";
+import { NEVER_SEEN } from "./cache/internal-cache.ts";
+import { CREATED } from "./cache/record-layout.ts";
 import type { Injection } from "./commit/injection.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "./conntrack/kind.ts";
 import { isMasterOf, writeMasterKey } from "./conntrack/master.ts";
 import { H_HELPER, HAS, newConntrackRecord, ORIG_PORTS } from "./conntrack/record.ts";
+import type { ConntrackRules } from "./conntrack-rules.ts";
 import type { ExpectationMasters } from "./expectation-masters.ts";
 import type { ConntrackLookup } from "./netlink/conntrack-lookup.ts";
 import type { EventHandler, EventKind } from "./netlink/event-listener.ts";
 import type { Clock } from "./system/clock.ts";
+import type { YoungEntries } from "./young-entries.ts";
 
 export interface RouterOptions {
 	internal: readonly [InternalCache, InternalCache];
 	passes: (kind: Kind, record: Int32Array) => boolean;
+	/** What may be said of a conntrack that is held; absent: what passes once passes always. */
+	rules?: Pick<ConntrackRules, "isChangeable" | "belongs" | "mustAsk" | "wasOwn">;
+	/** MinimumAge: conntracks that are not replicated yet. */
+	young?: Pick<YoungEntries, "has" | "take" | "drop" | "dumped" | "refresh">;
+	/** Asks for what an event that has a conntrack come tells too little of. */
+	query?: Pick<ConntrackLookup, "want" | "flush">;
 	masters: Pick<ExpectationMasters, "find" | "locate" | "isAwaited" | "wait" | "forget" | "arrived">;
 	/** Direct injection: which entries of this kernel are the peers'. */
 	injection?: Pick<Injection, "adopt" | "adoptMaster" | "adoptMasterOf" | "gone" | "isForeign">;
@@ -51,6 +61,7 @@ export class EventRouter implements EventHandler {
 
 	batchEnd(): void {
 		this.#options.lookup?.flush(this.#lookedUp);
+		this.#options.query?.flush((record) => this.refreshed(record));
 		this.#second = -1;
 		this.#options.changed();
 	}
@@ -65,7 +76,7 @@ export class EventRouter implements EventHandler {
 		}
 		this.#route(CONNTRACK, event, record, port === flushPort, port === 0);
 		if (isEnd && port === flushPort) this.#flushed.set(record);
-		if (isEnd || (record[HAS]! & H_HELPER) === 0) return;
+		if (isEnd || (record[HAS]! & H_HELPER) === 0 || this.#options.young?.has(record)) return;
 		// perhaps the same connection comes back, and what it will expect is not what was flushed
 		if (this.#flushed[ORIG_PORTS] === record[ORIG_PORTS]) this.#flushed.fill(0);
 		helped(record);
@@ -89,8 +100,87 @@ export class EventRouter implements EventHandler {
 
 	/** A conntrack as the kernel has it now, asked for outside of events. One that is not held has ended meanwhile. */
 	refreshed(record: Int32Array): void {
-		const { internal, clock } = this.#options;
-		internal[CONNTRACK].refresh(record, Math.floor(clock.now() / 1000));
+		const { internal, rules, young } = this.#options;
+		if (rules && !rules.belongs(record)) this.#leave(record);
+		else {
+			internal[CONNTRACK].refresh(record, this.#now());
+			young?.refresh(record, this.#now());
+		}
+	}
+
+	/** A dump shows the entry: whether it belongs into the internal cache. */
+	isDumped(kind: Kind, record: Int32Array): boolean {
+		const { internal, passes, rules, young, lookup } = this.#options;
+		const doesPass = passes(kind, record);
+		if (kind === EXPECTATION) return doesPass;
+		if (!doesPass) {
+			this.#leave(record);
+			return false;
+		}
+		const { store, resync } = internal[CONNTRACK];
+		const slot = store.find(record);
+		if (slot >= 0 && store.isLive(slot)) return true;
+		if (rules?.wasOwn(record)) return false;
+		// what the first dump shows is of unknown age, and was there before
+		if (!young || ((resync <= 1 || lookup) && !young.has(record))) return true;
+		return !young.dumped(record, this.#now());
+	}
+
+	/** A conntrack is old enough: first seen, and last changed by a packet, in these seconds. */
+	matured(record: Int32Array, created: number, updated: number): void {
+		const { internal, passes, masters, helped } = this.#options;
+		const { store } = internal[CONNTRACK];
+		const known = store.find(record);
+		// an address may have come since, and a commit may have brought it
+		if (!passes(CONNTRACK, record) || (known >= 0 && store.isLive(known))) return;
+		const isSeen = updated !== NEVER_SEEN;
+		const slot = internal[CONNTRACK].apply(record, true, isSeen ? updated : this.#now(), isSeen);
+		if (slot >= 0) store.setHeader(slot, CREATED, created);
+		if ((record[HAS]! & H_HELPER) === 0) return;
+		helped(record);
+		for (const waiting of masters.arrived(record)) this.#apply(waiting, "new");
+	}
+
+	/**
+	 * A conntrack does not pass: if it is held, and does not belong any more, the peers have to forget it.
+	 *
+	 * @param mayBeTold it may have been told of, though it is not held
+	 */
+	#leave(record: Int32Array, mayBeTold = false): void {
+		const { internal, rules, young } = this.#options;
+		if (!rules || (!rules.isChangeable && !young)) return;
+		const cache = internal[CONNTRACK];
+		const slot = cache.store.find(record);
+		const isHeld = slot >= 0 && cache.store.isLive(slot);
+		if ((!isHeld && !mayBeTold && !young?.has(record)) || rules.belongs(record)) return;
+		if (isHeld) cache.bury(slot, this.#now());
+		else if (!young?.drop(record, this.#now()) && mayBeTold) cache.endPassed(record, this.#now());
+	}
+
+	/** A conntrack that passes: asks for it if need be; whether it is kept back because it is too young. */
+	#isKeptBack(record: Int32Array, event: EventKind, isPacket: boolean): boolean {
+		const { internal, young, rules, query, lookup } = this.#options;
+		if (query && rules?.mustAsk(event === "update", record)) query.want(record);
+		// what is not kept cannot be told from what is seen for the first time
+		if (!young || (lookup && event === "update" && !young.has(record))) return false;
+		const cache = internal[CONNTRACK];
+		const slot = cache.store.find(record);
+		if (slot >= 0 && cache.store.isLive(slot)) {
+			if (event !== "new") return false;
+			// the connection that had this tuple before has ended unheard of
+			cache.bury(slot, this.#now());
+		}
+		return young.take(record, event === "new", this.#now(), isPacket);
+	}
+
+	/** A conntrack that is not kept and ends: whether a peer may hold it, whatever it ends in. */
+	#mayBeTold(record: Int32Array): boolean {
+		const { passes, rules } = this.#options;
+		return rules ? rules.isChangeable || rules.belongs(record) : passes(CONNTRACK, record);
+	}
+
+	#now(): number {
+		return this.#second >= 0 ? this.#second : Math.floor(this.#options.clock.now() / 1000);
 	}
 
 	/** Where conntracks are not kept the master may be known to the kernel only. */
@@ -109,6 +199,7 @@ export class EventRouter implements EventHandler {
 		const { internal, passes, clock, helped, masters } = this.#options;
 		if (!passes(CONNTRACK, record)) {
 			this.filtered++;
+			this.#leave(record, true);
 			return;
 		}
 		const cache = internal[CONNTRACK];
@@ -125,7 +216,7 @@ export class EventRouter implements EventHandler {
 
 	/** @param isPacket a packet has caused the event, and nobody's request */
 	#route(kind: Kind, event: EventKind, record: Int32Array, isFlush: boolean, isPacket = true): void {
-		const { internal, passes, clock, ended, injection } = this.#options;
+		const { internal, passes, clock, ended, injection, rules, young } = this.#options;
 		const cache = internal[kind];
 		const lookup = kind === CONNTRACK ? this.#options.lookup : undefined;
 		if (this.#second < 0) this.#second = Math.floor(clock.now() / 1000);
@@ -136,10 +227,11 @@ export class EventRouter implements EventHandler {
 			if (!isFlush) ended(kind, record);
 			if (injection?.gone(kind, record, isPacket && !isFlush)) return;
 			lookup?.forget(record);
+			if (kind === CONNTRACK && young?.drop(record, now)) return;
 			if (isHeld && isFlush) cache.withdraw(slot, now);
 			else if (!isHeld && lookup) {
 				// what is not kept is not withdrawn: the peers have it on
-				if (!isFlush && passes(kind, record)) cache.endPassed(record, now);
+				if (!isFlush && this.#mayBeTold(record)) cache.endPassed(record, now);
 			}
 			// an entry that is held ends, whatever the filter says of its last state
 			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
@@ -148,7 +240,8 @@ export class EventRouter implements EventHandler {
 			// what a request of somebody's has made of a peer's entry is nobody's state
 			this.filtered++;
 		} else if (passes(kind, record)) {
-			if (lookup && event === "update" && !isLive(cache, record)) {
+			if (kind === CONNTRACK && this.#isKeptBack(record, event, isPacket)) return;
+			if (lookup && !isLive(cache, record) && (event === "update" || rules?.mustAsk(false, record))) {
 				lookup.want(record);
 				if (isPacket) this.#options.seen(record);
 				return;
@@ -156,7 +249,10 @@ export class EventRouter implements EventHandler {
 			// what a request of somebody's has changed says nothing of packets
 			cache.apply(record, event === "new", now, isPacket);
 			if (kind === CONNTRACK && isPacket) this.#options.seen(record);
-		} else this.filtered++;
+		} else {
+			this.filtered++;
+			if (kind === CONNTRACK) this.#leave(record, lookup !== undefined && event === "update");
+		}
 	}
 }
 

@@ -146,6 +146,11 @@ export class Operations {
 		await this.resync.table(EXPECTATION);
 	}
 
+	/** Masters have come into the cache whose expectations were passed over before. */
+	lookForExpectations(): void {
+		if (this.#options.hasExpectations) void this.#attempt(() => this.compareExpectations());
+	}
+
 	/** The requests of the control socket. */
 	control(
 		statistics: DaemonControl["statistics"],

@@ -134,13 +134,16 @@ export function ownTraffic(links: readonly LinkConfig[]): OwnTraffic[] {
  * node ignores its own.
  */
 export function policyChecksum({ general, sync }: Config): number {
-	const { protocol, state } = general.filter ?? {};
+	const { protocol, state, mark, zone, label, minimumAge, ownConnections } = general.filter ?? {};
+	const ours = { mark, zone, label, minimumAge, ownConnections };
 	const expectations = sync?.expectationSync ?? false;
 	const text = JSON.stringify([
 		protocol && [protocol.accept, protocol.protocols.toSorted((a, b) => a - b)],
 		state && [state.accept, state.tcpStates.toSorted((a, b) => a - b)],
 		Array.isArray(expectations) ? expectations.toSorted() : expectations,
 		...widened(sync?.expectationPolicy),
+		// as for a node that knows no such clauses, where there are none
+		...(Object.values(ours).some((clause) => clause !== undefined) ? [JSON.stringify(ours)] : []),
 	]);
 	const bytes = new TextEncoder().encode(text);
 	return crc32c(bytes, 0, bytes.length) >>> 0;

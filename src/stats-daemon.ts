@@ -4,32 +4,30 @@ import { randomBytes } from "node:crypto";
 import { Accounting } from "./accounting/accounting.ts";
 import { FlowLog } from "./accounting/flow-log.ts";
 import { accountingRequests } from "./accounting/requests.ts";
+import { boot, type Cleanup, cleanUp } from "./boot.ts";
 import { newInternalCaches } from "./cache/internal-cache.ts";
 import { CommitWorker } from "./commit/commit-worker.ts";
 import type { StatsConfig } from "./config/config.ts";
-import { formatProblem } from "./config/problem.ts";
 import { CONNTRACK } from "./conntrack/kind.ts";
-import { NO_LABELS } from "./conntrack/labels.ts";
+import { labelMask } from "./conntrack/labels.ts";
 import { NameTable } from "./conntrack/names.ts";
+import { type ConntrackPolicy, ConntrackRules } from "./conntrack-rules.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
 import type { DaemonOptions } from "./daemon.ts";
-import { Filter } from "./filter/filter.ts";
 import { KernelPoll } from "./kernel-poll.ts";
 import { AccountDecoder } from "./netlink/decode-accounting.ts";
 import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDumps } from "./netlink/kernel-dumps.ts";
+import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { type EventBuffer, growBuffer, OverrunWatch } from "./overrun.ts";
 import { walkSlices } from "./purge.ts";
 import { attempt, reloadSettings } from "./reload.ts";
 import { Settings } from "./settings.ts";
-import { eventFilter, kernelWarnings, netlinkBuffer, openLog, unsupported } from "./setup.ts";
+import { eventFilter, netlinkBuffer } from "./setup.ts";
 import { AccountingStatistics } from "./stats/accounting-statistics.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
 import { systemClock } from "./system/clock.ts";
-import { LockFile } from "./system/lockfile.ts";
 import { loadNative } from "./system/native.ts";
-import { applyScheduling } from "./system/scheduling.ts";
-import { ServiceManager } from "./system/service-manager.ts";
 import { onSignals } from "./system/signals.ts";
 import { Syslog } from "./system/syslog.ts";
 
@@ -46,18 +44,11 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 	const { general, stats = NO_LOG } = config;
 	const settings = new Settings(options.configPath, config);
 	const clock = systemClock;
-	const { fatal, warnings } = unsupported(config);
-	if (fatal.length > 0) throw new Error(fatal.join("\n"));
 	const native = loadNative();
 
-	const cleanup: (() => void | Promise<void>)[] = [];
+	const cleanup: Cleanup = [];
 	try {
-		const lock = LockFile.take(native, general.lockFile);
-		cleanup.unshift(() => lock.release());
-		const log = openLog(general, { clock, native, console: options.ready === undefined });
-		cleanup.unshift(() => log.close());
-		for (const problem of options.warnings) log.warning(formatProblem(problem));
-		for (const warning of [...warnings, ...kernelWarnings()]) log.warning(warning);
+		const { log, service } = boot(options, native, clock, cleanup);
 		const flowLog = new FlowLog({
 			clock,
 			log,
@@ -66,15 +57,17 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		});
 		cleanup.unshift(() => flowLog.close());
 
-		if (general.scheduler) applyScheduling(native, general.scheduler, (text) => log.warning(text));
-		const service = new ServiceManager(native, clock, general.systemd ? process.env : {});
-		cleanup.unshift(() => service.close());
-
 		const names = new NameTable();
 		const caches = newInternalCaches(randomBytes(4).readInt32LE(), general.hashLimit);
 		const cache = caches.conntracks;
-		const policy = general.filter ?? {};
-		const filter = new Filter(policy, []);
+		const policy: ConntrackPolicy = general.filter ?? {};
+		const labels = labelMask(policy.label?.labels ?? []);
+		const addresses = new OwnAddresses({
+			native,
+			failed: (error) => log.limited("addresses", error.message),
+		});
+		cleanup.unshift(() => addresses.close());
+		const rules = new ConntrackRules({ policy, own: [], addresses, stores: () => [cache.store] });
 		const account = new AccountDecoder();
 
 		let stop: (status: number) => void = () => {};
@@ -87,7 +80,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		});
 		const accounting = new Accounting({
 			cache,
-			passes: (record) => filter.passes(record),
+			rules,
 			flowLog,
 			account,
 			names,
@@ -104,12 +97,12 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		});
 
 		// the way out of the kernel
-		const dumps = new KernelDumps({ native, clock, names, labels: NO_LABELS, seen: () => {} });
+		const dumps = new KernelDumps({ native, clock, names, labels, seen: () => {} });
 		cleanup.unshift(() => dumps.close());
 		const resync = new KernelResync({
 			internal: [cache, caches.expectations],
 			tables: (kind, visit) => dumps.read(kind, visit),
-			passes: (_, record) => filter.passes(record),
+			passes: (_, record) => rules.passes(record),
 			clock,
 			drain: () => listener?.drain(),
 			pump: () => accounting.batchEnd(),
@@ -136,6 +129,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 						reliable: general.netlinkEventsReliable || stats.netlinkEventsReliable,
 						filter: eventFilter(general.filter, [], log).program,
 						account,
+						labels,
 					})
 				: undefined;
 		cleanup.unshift(() => listener?.close());
@@ -216,12 +210,6 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		service.ready();
 		return await stopped;
 	} finally {
-		for (const step of cleanup) {
-			try {
-				await step();
-			} catch (error) {
-				process.stderr.write(`ctsync: at the end: ${(error as Error).message}\n`);
-			}
-		}
+		await cleanUp(cleanup);
 	}
 }

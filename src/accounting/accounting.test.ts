@@ -41,7 +41,10 @@ function setUp(limit = 100) {
 	const state = { full: 0, flushes: 0 };
 	const accounting = new Accounting({
 		cache,
-		passes: (record) => record[1]! >>> 8 === 6,
+		rules: {
+			passes: (record) => record[1]! >>> 8 === 6 && record[23] !== 66,
+			belongs: (record) => record[23] !== 66,
+		},
 		flowLog: {
 			write: (_, stamp, text) => void lines.push(`${stamp}|${text}`),
 			flush: () => void state.flushes++,
@@ -111,6 +114,15 @@ test("a resync that finds a flow gone writes what was known of it; a flush write
 	cache.withdraw(cache.store.find(flow(2)), 7);
 	assert.equal(lines.length, 1);
 	assert.equal(cache.store.count, 0);
+});
+
+test("a flow that counts no more is held no more, and ends without a line", () => {
+	const { accounting, lines, cache, end } = setUp();
+	accounting.conntrack("new", flow(1, { mark: 1 }));
+	accounting.conntrack("update", flow(1, { mark: 66 }));
+	assert.equal(cache.store.count, 0);
+	end(flow(1, { mark: 66 }), COUNTED);
+	assert.deepEqual([lines, accounting.traffic.bytes], [[], 0n]);
 });
 
 test("beyond HashLimit a flow is told and not accounted", () => {

@@ -13,7 +13,12 @@ import type { FlowLog } from "./flow-log.ts";
 
 export interface AccountingOptions {
 	cache: InternalCache;
-	passes: (record: Int32Array) => boolean;
+	rules: {
+		/** Whether the flow counts. */
+		passes(record: Int32Array): boolean;
+		/** Whether one that is held and does not pass still counts (its TCP state does not matter). */
+		belongs(record: Int32Array): boolean;
+	};
 	flowLog: Pick<FlowLog, "write" | "flush">;
 	/** What the event under way tells of the flow's traffic. */
 	account: FlowAccount;
@@ -56,17 +61,21 @@ export class Accounting implements EventHandler {
 	}
 
 	conntrack(event: EventKind, record: Int32Array): void {
-		const { cache, passes, full } = this.#options;
+		const { cache, rules, full } = this.#options;
 		const now = this.#now();
 		if (event !== "destroy") {
-			if (!passes(record)) this.filtered++;
-			else if (cache.apply(record, event === "new", now) < 0) full();
+			if (!rules.passes(record)) {
+				this.filtered++;
+				// its mark has changed, for example: it counts no more, and has no line
+				const slot = cache.store.find(record);
+				if (slot >= 0 && cache.store.isLive(slot) && !rules.belongs(record)) cache.withdraw(slot, now);
+			} else if (cache.apply(record, event === "new", now) < 0) full();
 			return;
 		}
 		const slot = cache.store.find(record);
 		// a flow that is held ends, whatever the filter says of its last state
 		if (slot >= 0 && cache.store.isLive(slot)) this.#ended(record);
-		else if (!passes(record)) {
+		else if (!rules.passes(record)) {
 			this.filtered++;
 			return;
 		}

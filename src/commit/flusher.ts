@@ -1,5 +1,6 @@
 // Empties the kernel's tables, or deletes single entries. Conntracks that the filter keeps out of the replication stay,
 // and so do the firewall's own connections, whatever the filter says: who flushes over ssh must not cut himself off.
+import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Filter } from "../filter/filter.ts";
@@ -36,12 +37,16 @@ export class Flusher {
 		this.#encoder = new ConntrackEncoder(this.requests.writer, names);
 	}
 
-	/** Deletes every conntrack that passes the filter and is not this node's own; how many there were. */
-	conntracks(filter: Filter): number {
+	/**
+	 * Deletes every conntrack that passes the filter and is not this node's own; how many there were.
+	 *
+	 * @param labels the connlabels that the filter looks at
+	 */
+	conntracks(filter: Filter, labels: LabelMask = NO_LABELS): number {
 		this.#deleted = 0;
 		const addresses = readOwnAddresses(this.#native);
 		try {
-			this.#dump((record) => {
+			this.#dump(labels, (record) => {
 				if (filter.passes(record) && !isOwnConnection(record, addresses)) this.#delete(record);
 			});
 			this.#flush();
@@ -90,7 +95,7 @@ export class Flusher {
 	}
 
 	/** Reads the whole table, blocking: the kernel fills the next part of a dump while it is read. */
-	#dump(visit: (record: Int32Array) => void): void {
+	#dump(mask: LabelMask, visit: (record: Int32Array) => void): void {
 		const socket = new NetlinkSocket(this.#native, { receiveBuffer: 4 << 20 });
 		try {
 			const writer = new AttributeWriter(256);
@@ -99,7 +104,7 @@ export class Flusher {
 			if (sent < 0) throw new NetlinkError("dump conntracks", -sent);
 			const wire = new WireBuffer(4 * STRIDE);
 			const lengths = new Int32Array(4);
-			const decoder = new ConntrackDecoder(this.#names);
+			const decoder = new ConntrackDecoder(this.#names, { mask, isWhole: true });
 			const record = newConntrackRecord();
 			for (let isDone = false; !isDone; ) {
 				const count = socket.receive(wire, STRIDE, lengths);

@@ -2,7 +2,7 @@
 // thread that writes to the kernel.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { CONNTRACK } from "../conntrack/kind.ts";
-import { NO_LABELS } from "../conntrack/labels.ts";
+import { labelMask, NO_LABELS } from "../conntrack/labels.ts";
 import { NameTable } from "../conntrack/names.ts";
 import { CONNTRACK_WORDS } from "../conntrack/record.ts";
 import { Filter } from "../filter/filter.ts";
@@ -16,6 +16,7 @@ import {
 	type CommitJob,
 	type CommitResult,
 	type EvictJob,
+	type FlushJob,
 	type FromWorker,
 	newCommitResult,
 	type ScratchOptions,
@@ -125,6 +126,11 @@ function evict(job: EvictJob): CommitResult {
 	return conntracks.result;
 }
 
+function flush({ kind, policy, own }: FlushJob): void {
+	if (kind === CONNTRACK) flusher.conntracks(new Filter(policy, own), labelMask(policy.label?.labels ?? []));
+	else flusher.expectations();
+}
+
 function run(message: ToWorker): CommitResult {
 	switch (message.type) {
 		case "commit":
@@ -136,8 +142,7 @@ function run(message: ToWorker): CommitResult {
 		case "evict":
 			return evict(message);
 		case "flush":
-			if (message.kind === CONNTRACK) flusher.conntracks(new Filter(message.policy, message.own));
-			else flusher.expectations();
+			flush(message);
 			return newCommitResult();
 		case "delete":
 			flusher.records(message.records);

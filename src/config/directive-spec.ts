@@ -34,7 +34,7 @@ export type BlockSpec =
 	/** Plain words up to the closing brace. */
 	| { readonly list: ListType };
 
-export type ListType = "protocols" | "TCP states" | "helper names" | "numbers of labels";
+export type ListType = "protocols" | "TCP states" | "helper names" | "numbers of labels" | "marks" | "zones";
 
 export interface DirectiveSpec {
 	readonly word: string;

@@ -255,6 +255,11 @@ const general: readonly DirectiveSpec[] = [
 	row("Protocol", "Filter", policy, "by layer 4 protocol", { block: { list: "protocols" } }),
 	row("Address", "Filter", policy, "by address", { block: { place: "Address" } }),
 	row("State", "Filter", policy, "by TCP state", { block: { list: "TCP states" } }),
+	row("Mark", "Filter", policy, "by connmark", { block: { list: "marks" } }),
+	row("Zone", "Filter", policy, "by conntrack zone", { block: { list: "zones" } }),
+	row("Label", "Filter", policy, "by connlabel", { block: { list: "numbers of labels" } }),
+	row("MinimumAge", "Filter", seconds, "replicate what has lasted so long"),
+	row("OwnConnections", "Filter", policy, "connections of the firewall itself"),
 	row("IPv4_address", "Address", { type: "ipv4-net" }, "an address or network"),
 	row("IPv6_address", "Address", { type: "ipv6-net" }, "an address or network"),
 ];

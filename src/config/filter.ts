@@ -1,7 +1,8 @@
-// The Filter section: clauses by protocol, address and TCP state.
+// The Filter section: clauses by protocol, address and TCP state, and ours by mark, zone, label, age and own addresses.
 import { formatBytes } from "../conntrack/address.ts";
 import { readArgument } from "./argument.ts";
 import { findDirective } from "./directives.ts";
+import { readLabels } from "./labels.ts";
 import { PROTOCOL_NAMES, parseProtocol, parseTcpState, TCP_STATE_NAMES } from "./names.ts";
 import { nearest } from "./nearest.ts";
 import type { Report } from "./problem.ts";
@@ -9,7 +10,7 @@ import { show } from "./problem.ts";
 import { Section } from "./section.ts";
 import type { Directive } from "./syntax.ts";
 import type { Word } from "./tokens.ts";
-import type { AddressRule, FilterConfig } from "./types.ts";
+import type { AddressRule, FilterConfig, MarkRule } from "./types.ts";
 
 /** What conntrackd reads as an address before it asks whether it is one. */
 const ADDRESS_SHAPED = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f]*:[0-9a-f:]*)(\/\d+)?$/i;
@@ -37,7 +38,7 @@ export function buildFilter(
 		if (filter.args[1]) result.from = filter.args[1].text === "Kernelspace" ? "kernelspace" : "userspace";
 		section.add(filter.block!);
 	}
-	const clauses = (word: string, oldWord: string, oldAccept: boolean): Clause[] => [
+	const clauses = (word: string, oldWord?: string, oldAccept = false): Clause[] => [
 		...old.filter(({ name }) => name === oldWord).map((directive) => ({ accept: oldAccept, directive })),
 		...section.blocks(word).map((directive) => ({ accept: directive.args[0]!.text === "Accept", directive })),
 	];
@@ -48,6 +49,16 @@ export function buildFilter(
 	if (address) result.address = { accept: address.accept, rules: address.items };
 	const state = join(clauses("State", "Replicate", true), readTcpStates, report);
 	if (state) result.state = { accept: state.accept, tcpStates: [...new Set(state.items)] };
+	const mark = join(clauses("Mark"), readMarks, report);
+	if (mark) result.mark = { accept: mark.accept, marks: mark.items };
+	const zone = join(clauses("Zone"), readZones, report);
+	if (zone) result.zone = { accept: zone.accept, zones: [...new Set(zone.items)] };
+	const label = join(clauses("Label"), readLabels, report);
+	if (label) result.label = { accept: label.accept, labels: [...new Set(label.items)].sort((a, b) => a - b) };
+	const minimumAge = section.optionalNumber("MinimumAge");
+	if (minimumAge !== undefined) result.minimumAge = minimumAge;
+	const own = section.optionalText("OwnConnections");
+	if (own !== undefined) result.ownConnections = own as "Accept" | "Ignore";
 	return result;
 }
 
@@ -68,6 +79,47 @@ function join<T>(
 		report.warn(directive, `${directive.name} accepts nothing: no connection is replicated`);
 	}
 	return { accept, items };
+}
+
+/** `VALUE` or `VALUE/MASK`, decimal or 0x..., of 32 bits. */
+function readMarks(directive: Directive, report: Report): MarkRule[] {
+	const marks: MarkRule[] = [];
+	for (const { name, ...at } of directive.block!) {
+		const [value, mask = U32_MAX, ...more] = name.split("/").map(readU32);
+		if (value === undefined || Number.isNaN(value + mask) || more.length > 0) {
+			report.error(
+				at,
+				`${show(name)} is no mark: VALUE or VALUE/MASK, numbers of 32 bits like 7 or 0x10/0xf0`,
+			);
+			continue;
+		}
+		if ((value & ~mask) !== 0) {
+			report.warn(
+				at,
+				`no connection has the mark ${show(name)}: its value has bits that its mask leaves out`,
+			);
+		}
+		marks.push({ value, mask });
+	}
+	return marks;
+}
+
+const U32_MAX = 0xffffffff;
+
+/** NaN if it is none. */
+function readU32(text: string): number {
+	const number = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : Number.NaN;
+	return number <= U32_MAX ? number : Number.NaN;
+}
+
+function readZones(directive: Directive, report: Report): number[] {
+	const zones: number[] = [];
+	for (const { name, ...at } of directive.block!) {
+		const zone = /^\d{1,5}$/.test(name) ? Number(name) : Number.NaN;
+		if (zone <= 0xffff) zones.push(zone);
+		else report.error(at, `${show(name)} is no zone: a number from 0 to 65535, 0 for no zone`);
+	}
+	return zones;
 }
 
 /** A protocol that has no name is left out with a warning, as in conntrackd. */

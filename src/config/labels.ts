@@ -9,13 +9,20 @@ const BIT_MAX = 127;
 /** The numbers of the Labels sections, which are joined; in order, each once. */
 export function buildLabels(blocks: readonly Directive[], report: Report): number[] {
 	const bits = new Set<number>();
-	for (const { block, ...at } of blocks) {
-		if (block!.length === 0) report.warn(at, "Labels names no label: none is replicated");
-		for (const { name, ...word } of block!) {
-			const bit = /^\d{1,3}$/.test(name) ? Number(name) : BIT_MAX + 1;
-			if (bit <= BIT_MAX) bits.add(bit);
-			else report.error(word, `${show(name)}: a label is a number from 0 to ${BIT_MAX} (see connlabel.conf)`);
-		}
+	for (const directive of blocks) {
+		if (directive.block!.length === 0) report.warn(directive, "Labels names no label: none is replicated");
+		for (const bit of readLabels(directive, report)) bits.add(bit);
 	}
 	return [...bits].sort((a, b) => a - b);
+}
+
+/** The numbers of labels in the braces. */
+export function readLabels({ block }: Directive, report: Report): number[] {
+	const bits: number[] = [];
+	for (const { name, ...word } of block!) {
+		const bit = /^\d{1,3}$/.test(name) ? Number(name) : BIT_MAX + 1;
+		if (bit <= BIT_MAX) bits.push(bit);
+		else report.error(word, `${show(name)}: a label is a number from 0 to ${BIT_MAX} (see connlabel.conf)`);
+	}
+	return bits;
 }

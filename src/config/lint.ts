@@ -52,6 +52,8 @@ export function lint(
 		lintTimes(sync, warn);
 		lintLinks(sync, tree, report);
 	}
+	if (stats && general.filter?.minimumAge !== undefined)
+		warn(["General", "Filter", "MinimumAge"], "MinimumAge has no effect without Sync");
 	if (stats && security) warn(["General", "Security"], "Security has no effect without Sync");
 }
 

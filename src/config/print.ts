@@ -11,6 +11,7 @@ import type {
 	FilterConfig,
 	GeneralConfig,
 	LinkConfig,
+	MarkRule,
 	PortRange,
 	SecurityConfig,
 	SyncConfig,
@@ -94,7 +95,8 @@ function printSecurity(security: SecurityConfig | undefined): string[] {
 	return security ? block("Security", printValues("Security", security)) : [];
 }
 
-function printFilter({ from, protocol, address, state }: FilterConfig): string[] {
+function printFilter(filter: FilterConfig): string[] {
+	const { from, protocol, address, state, mark, zone, label } = filter;
 	const policy = ({ accept }: { accept: boolean }): string => (accept ? "Accept" : "Ignore");
 	const lines: string[] = [];
 	if (protocol) lines.push(...block(`Protocol ${policy(protocol)}`, protocol.protocols.map(formatProtocol)));
@@ -106,7 +108,16 @@ function printFilter({ from, protocol, address, state }: FilterConfig): string[]
 		const states = state.tcpStates.map(formatTcpState);
 		lines.push(...block(`State ${policy(state)}`, states.length > 0 ? [...states, "for TCP"] : []));
 	}
+	if (mark) lines.push(...block(`Mark ${policy(mark)}`, mark.marks.map(formatMark)));
+	if (zone) lines.push(...block(`Zone ${policy(zone)}`, zone.zones.map(String)));
+	if (label) lines.push(...block(`Label ${policy(label)}`, label.labels.map(String)));
+	lines.push(...printValues("Filter", filter));
 	return block(`Filter From ${from === "userspace" ? "Userspace" : "Kernelspace"}`, lines);
+}
+
+function formatMark({ value, mask }: MarkRule): string {
+	const hex = (number: number): string => `0x${number.toString(16)}`;
+	return mask === 0xffffffff ? hex(value) : `${hex(value)}/${hex(mask)}`;
 }
 
 /** `title { lines }`, the lines indented. */

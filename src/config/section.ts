@@ -71,6 +71,11 @@ export class Section {
 		return this.#value(word) as string;
 	}
 
+	/** Undefined if it is neither written nor has a default. */
+	optionalText(word: string): string | undefined {
+		return this.#value(word) as string | undefined;
+	}
+
 	textOrOff(word: string): string | false {
 		return this.#value(word) as string | false;
 	}

@@ -94,6 +94,11 @@ export interface AddressRule {
 	prefixLength: number;
 }
 
+export interface MarkRule {
+	value: number;
+	mask: number;
+}
+
 /** Clauses are ANDed; an absent one lets everything pass. */
 export interface FilterConfig {
 	from: "userspace" | "kernelspace";
@@ -102,6 +107,16 @@ export interface FilterConfig {
 	address?: { accept: boolean; rules: AddressRule[] };
 	/** Kernel TCP_CONNTRACK_* numbers; says nothing about other protocols. */
 	state?: { accept: boolean; tcpStates: number[] };
+	/** Unsigned; a connmark is listed if it has the value in the bits of the mask. No mark is 0. */
+	mark?: { accept: boolean; marks: MarkRule[] };
+	/** 0 to 65535; listed is who has one of them in either direction. */
+	zone?: { accept: boolean; zones: number[] };
+	/** 0 to 127; listed is who has one of them. */
+	label?: { accept: boolean; labels: number[] };
+	/** Seconds that a connection has to last until it is replicated. */
+	minimumAge?: number;
+	/** Connections of this host itself; absent: they count like others. */
+	ownConnections?: "Accept" | "Ignore";
 }
 
 export interface GeneralConfig {

@@ -12,7 +12,7 @@ export type MasterLookup = (expectation: ExpectationRecord) => ConntrackRecord |
 const BROADCAST = ["netbios-ns", "snmp"];
 
 export class ExpectationFilter {
-	readonly #filter: Filter;
+	readonly #filter: Pick<Filter, "passes">;
 	readonly #names: NameTable;
 	readonly #helpers: readonly string[] | true;
 	readonly #lookup: MasterLookup;
@@ -23,7 +23,7 @@ export class ExpectationFilter {
 	 * @param allows the policy
 	 */
 	constructor(
-		filter: Filter,
+		filter: Pick<Filter, "passes">,
 		names: NameTable,
 		helpers: readonly string[] | true,
 		lookup: MasterLookup,

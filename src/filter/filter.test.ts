@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { labelMask } from "../conntrack/labels.ts";
 import * as R from "../conntrack/record.ts";
 import { INSTRUCTIONS_MAX } from "../netlink/socket-filter.ts";
 import { Filter, type FilterPolicy, type OwnTraffic } from "./filter.ts";
@@ -17,6 +18,10 @@ interface Flow {
 	/** Absent: the kernel did not tell. */
 	replySrc?: Uint8Array | undefined;
 	tcpState?: number | undefined;
+	/** Absent: not told, which is 0. */
+	mark?: number | undefined;
+	zones?: readonly [number, number] | undefined;
+	labels?: readonly number[] | undefined;
 }
 
 function recordOf(flow: Flow): R.ConntrackRecord {
@@ -33,6 +38,12 @@ function recordOf(flow: Flow): R.ConntrackRecord {
 		record[R.HAS]! |= R.H_TCP;
 		record[R.PROTOINFO] = flow.tcpState | 0x7700;
 	}
+	// what is not told may be anything
+	record[R.MARK] = flow.mark ?? 0x55;
+	if (flow.mark !== undefined) record[R.HAS]! |= R.H_MARK;
+	if (flow.zones) record[R.ZONES] = flow.zones[0] | (flow.zones[1] << 16);
+	record.set(labelMask(flow.labels ?? [3]), R.LABELS);
+	if (flow.labels) record[R.HAS]! |= R.H_LABELS;
 	return record;
 }
 
@@ -46,7 +57,7 @@ function shouldPass(policy: FilterPolicy, own: readonly OwnTraffic[], flow: Flow
 		({ protocol, address, port }) =>
 			protocol === flow.protocol && port === flow.dport && sameBits(address, flow.origDst, 128),
 	);
-	const { protocol, address, state } = policy;
+	const { protocol, address, state, mark, zone, label } = policy;
 	const isListed = (bytes: Uint8Array) =>
 		address!.rules.some((rule) => sameBits(rule.address, bytes, rule.prefixLength));
 	const verdicts = [
@@ -57,6 +68,11 @@ function shouldPass(policy: FilterPolicy, own: readonly OwnTraffic[], flow: Flow
 			flow.protocol !== 6 ||
 			flow.tcpState === undefined ||
 			state.tcpStates.includes(flow.tcpState) === state.accept,
+		!mark ||
+			mark.marks.some(({ value, mask }) => (BigInt(flow.mark ?? 0) & BigInt(mask)) === BigInt(value)) ===
+				mark.accept,
+		!zone || (flow.zones ?? [0, 0]).some((number) => zone.zones.includes(number)) === zone.accept,
+		!label || (flow.labels ?? []).some((number) => label.labels.includes(number)) === label.accept,
 	];
 	return !verdicts.includes(false);
 }
@@ -71,6 +87,9 @@ const addressOf = (family: 4 | 6): fc.Arbitrary<Uint8Array> =>
 			family === 4 ? [10, first!, 0, last!] : [0xfd, first!, ...Array(13).fill(0), last!],
 		)
 		.map((bytes) => Uint8Array.from(bytes));
+const marks = fc.constantFrom(0, 1, 7, 0x10, 0x17, 0x80000001, 0xffffffff);
+const zones = fc.constantFrom(0, 1, 2, 65535);
+const labels = fc.constantFrom(0, 3, 31, 32, 127);
 const families = fc.constantFrom(4 as const, 6 as const);
 const flows: fc.Arbitrary<Flow> = families.chain((family) =>
 	fc.record({
@@ -81,6 +100,9 @@ const flows: fc.Arbitrary<Flow> = families.chain((family) =>
 		dport: ports,
 		replySrc: fc.option(addressOf(family), { nil: undefined }),
 		tcpState: fc.option(fc.nat(9), { nil: undefined }),
+		mark: fc.option(marks, { nil: undefined }),
+		zones: fc.option(fc.tuple(zones, zones), { nil: undefined }),
+		labels: fc.option(fc.array(labels, { maxLength: 3 }), { nil: undefined }),
 	}),
 );
 const rules: fc.Arbitrary<Prefix> = families.chain((family) =>
@@ -95,6 +117,12 @@ const policies: fc.Arbitrary<FilterPolicy> = fc.record(
 		protocol: fc.record({ accept: fc.boolean(), protocols: fc.array(protocols, { maxLength: 3 }) }),
 		address: fc.record({ accept: fc.boolean(), rules: fc.array(rules, { maxLength: 3 }) }),
 		state: fc.record({ accept: fc.boolean(), tcpStates: fc.array(fc.nat(9), { maxLength: 3 }) }),
+		mark: fc.record({
+			accept: fc.boolean(),
+			marks: fc.array(fc.record({ value: marks, mask: marks }), { maxLength: 3 }),
+		}),
+		zone: fc.record({ accept: fc.boolean(), zones: fc.array(zones, { maxLength: 2 }) }),
+		label: fc.record({ accept: fc.boolean(), labels: fc.array(labels, { maxLength: 2 }) }),
 	},
 	{ requiredKeys: [] },
 );
@@ -137,6 +165,33 @@ test("without clauses everything passes but our own traffic, which no clause let
 	assert.equal(passes({ ...sync, dport: 3781 }), true);
 	assert.equal(passes({ ...sync, origDst: ip(225, 0, 0, 51) }), true);
 	assert.equal(passes({ ...sync, protocol: 6 }), true);
+});
+
+test("a connection stays that leaves a listed state, and goes that leaves a listed mark or label", () => {
+	const filter = new Filter(
+		{
+			state: { accept: true, tcpStates: [3] },
+			mark: { accept: true, marks: [{ value: 0x10, mask: 0xf0 }] },
+			label: { accept: false, labels: [127] },
+		},
+		[],
+	);
+	const judge = (change: Partial<Flow>, labelled?: Partial<Flow>) => {
+		const record = recordOf({ ...tcp, mark: 0x1f, ...change });
+		const labels = labelled ? recordOf({ ...tcp, ...labelled }) : record;
+		return [filter.passes(record, labels), filter.belongs(record, labels)];
+	};
+	assert.deepEqual(judge({}), [true, true]);
+	assert.deepEqual(judge({ tcpState: 4 }), [false, true]);
+	assert.deepEqual(judge({ mark: 0x2f }), [false, false]);
+	assert.deepEqual(judge({ labels: [127] }), [false, false]);
+	assert.deepEqual(judge({}, { labels: [127] }), [false, false], "the event does not tell, the cache knows");
+	assert.equal(filter.isSilentOfLabels(recordOf(tcp)), true);
+	assert.equal(filter.isSilentOfLabels(recordOf({ ...tcp, labels: [] })), false);
+	assert.deepEqual(
+		[filter.isChangeable, new Filter({ zone: { accept: true, zones: [1] } }, []).isChangeable],
+		[true, false],
+	);
 });
 
 test("two links are two pairs of address and port, not four", () => {

@@ -1,19 +1,30 @@
 // Which conntracks count: the Filter clauses of the configuration, ANDed, and our own traffic, which never does.
 //
+// What Protocol, Address and Zone say of a connection holds for its life. Mark and Label may say something else after each
+// packet, and then the connection comes or goes (`belongs`). State only says when there is something to tell: a
+// connection that was taken stays in a state that is not listed, as in conntrackd.
+//
 // Address looks at the original source and at the reply source, which is the real destination. State looks at TCP
 // only; other protocols pass it. (conntrackd.conf(5), clause Filter.)
+import { type LabelMask, labelMask } from "../conntrack/labels.ts";
 import { IPPROTO_TCP } from "../conntrack/protocol.ts";
 import { tcpState } from "../conntrack/protoinfo.ts";
 import {
 	type ConntrackRecord,
+	H_LABELS,
+	H_MARK,
 	H_REPLY,
 	H_TCP,
+	H_WHOLE,
 	HAS,
+	LABELS,
+	MARK,
 	ORIG_DST,
 	ORIG_PORTS,
 	ORIG_SRC,
 	PROTOCOLS,
 	REPLY_SRC,
+	ZONES,
 } from "../conntrack/record.ts";
 import { destinationPort } from "../conntrack/tuple.ts";
 import { type Prefix, PrefixSet } from "./prefix-set.ts";
@@ -22,6 +33,12 @@ export interface FilterPolicy {
 	protocol?: { accept: boolean; protocols: readonly number[] };
 	address?: { accept: boolean; rules: readonly Prefix[] };
 	state?: { accept: boolean; tcpStates: readonly number[] };
+	/** Listed is a connmark that has one of the values in the bits of its mask; unsigned, no mark is 0. */
+	mark?: { accept: boolean; marks: readonly { value: number; mask: number }[] };
+	/** Listed is who is in one of them in either direction. */
+	zone?: { accept: boolean; zones: readonly number[] };
+	/** Listed is who has one of them. */
+	label?: { accept: boolean; labels: readonly number[] };
 }
 
 /** A dedicated link: what goes to this address and port is the replication itself. */
@@ -39,6 +56,12 @@ export class Filter {
 	readonly #acceptAddresses: boolean;
 	readonly #states: Uint8Array | undefined;
 	readonly #acceptStates: boolean;
+	readonly #marks: Int32Array | undefined;
+	readonly #acceptMarks: boolean;
+	readonly #zones: ReadonlySet<number> | undefined;
+	readonly #acceptZones: boolean;
+	readonly #labels: LabelMask | undefined;
+	readonly #acceptLabels: boolean;
 	/** Addresses of our own links by protocol and port. */
 	readonly #own = new Map<number, PrefixSet>();
 	readonly #ownProtocols: Uint8Array;
@@ -50,6 +73,13 @@ export class Filter {
 		this.#acceptAddresses = policy.address?.accept ?? true;
 		this.#states = policy.state && setOf(policy.state.tcpStates);
 		this.#acceptStates = policy.state?.accept ?? true;
+		this.#marks =
+			policy.mark && Int32Array.from(policy.mark.marks.flatMap(({ value, mask }) => [value | 0, mask | 0]));
+		this.#acceptMarks = policy.mark?.accept ?? true;
+		this.#zones = policy.zone && new Set(policy.zone.zones);
+		this.#acceptZones = policy.zone?.accept ?? true;
+		this.#labels = policy.label && labelMask(policy.label.labels);
+		this.#acceptLabels = policy.label?.accept ?? true;
 		this.#ownProtocols = setOf(own.map(({ protocol }) => protocol));
 		for (const key of new Set(own.map(keyOf))) {
 			const prefixes = own.filter((link) => keyOf(link) === key).map(({ address }) => hostPrefix(address));
@@ -57,8 +87,29 @@ export class Filter {
 		}
 	}
 
-	/** Whether the conntrack is to be replicated. */
-	passes(record: ConntrackRecord): boolean {
+	/** What it says of a connection may change with the connection: it looks at marks or labels. */
+	get isChangeable(): boolean {
+		return this.#marks !== undefined || this.#labels !== undefined;
+	}
+
+	/**
+	 * The record does not say what a Label clause needs to know: the event is silent about labels that have not changed.
+	 */
+	isSilentOfLabels(record: ConntrackRecord): boolean {
+		return this.#labels !== undefined && (record[HAS]! & (H_LABELS | H_WHOLE)) === 0;
+	}
+
+	/**
+	 * Whether the conntrack is to be replicated.
+	 *
+	 * @param labels the record whose labels count, if that is another one; none of a record without labels
+	 */
+	passes(record: ConntrackRecord, labels: ConntrackRecord = record): boolean {
+		return this.belongs(record, labels) && this.#isInState(record);
+	}
+
+	/** The same, whatever its TCP state. */
+	belongs(record: ConntrackRecord, labels: ConntrackRecord = record): boolean {
 		const family = record[PROTOCOLS]! & 0xff;
 		const protocol = (record[PROTOCOLS]! >>> 8) & 0xff;
 		if (this.#ownProtocols[protocol] === 1) {
@@ -72,10 +123,33 @@ export class Filter {
 				this.#addresses.has(family, record, (record[HAS]! & H_REPLY) !== 0 ? REPLY_SRC : ORIG_DST);
 			if (isListed !== this.#acceptAddresses) return false;
 		}
-		if (this.#states && protocol === IPPROTO_TCP && (record[HAS]! & H_TCP) !== 0) {
-			if ((this.#states[tcpState(record)] === 1) !== this.#acceptStates) return false;
+		if (this.#zones) {
+			const zones = record[ZONES]!;
+			const isListed = this.#zones.has(zones & 0xffff) || this.#zones.has(zones >>> 16);
+			if (isListed !== this.#acceptZones) return false;
 		}
-		return true;
+		if (this.#marks && this.#hasMark(record) !== this.#acceptMarks) return false;
+		return !this.#labels || this.#hasLabel(labels) === this.#acceptLabels;
+	}
+
+	#isInState(record: ConntrackRecord): boolean {
+		if (!this.#states || record[PROTOCOLS]! >>> 8 !== IPPROTO_TCP || (record[HAS]! & H_TCP) === 0)
+			return true;
+		return (this.#states[tcpState(record)] === 1) === this.#acceptStates;
+	}
+
+	/** The kernel leaves out a mark that is 0 (nf_conntrack_netlink.c, ctnetlink_dump_mark). */
+	#hasMark(record: ConntrackRecord): boolean {
+		const marks = this.#marks!;
+		const mark = (record[HAS]! & H_MARK) === 0 ? 0 : record[MARK]!;
+		for (let i = 0; i < marks.length; i += 2) if ((mark & marks[i + 1]!) === marks[i]) return true;
+		return false;
+	}
+
+	#hasLabel(record: ConntrackRecord): boolean {
+		if ((record[HAS]! & H_LABELS) === 0) return false;
+		for (let i = 0; i < 4; i++) if ((record[LABELS + i]! & this.#labels![i]!) !== 0) return true;
+		return false;
 	}
 }
 

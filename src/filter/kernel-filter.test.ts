@@ -68,6 +68,12 @@ if (isInPrivateNetwork(import.meta.url)) {
 		}
 	}
 
+	/** What the kernel is not asked to judge. */
+	const judgeLeft = ({ mark, label }: FilterPolicy): ((kind: EventKind, record: Int32Array) => boolean) => {
+		const filter = new Filter({ ...(mark && { mark }), ...(label && { label }) }, []);
+		return (_, record) => filter.passes(record);
+	};
+
 	/** As the daemon does without a program: the end of what was taken counts whatever its TCP state. */
 	const judgeOf = (policy: FilterPolicy): ((kind: EventKind, record: Int32Array) => boolean) => {
 		const filter = new Filter(policy, []);
@@ -83,10 +89,11 @@ if (isInPrivateNetwork(import.meta.url)) {
 			const policy = policyOf(random);
 			const all = new Ear(() => true);
 			const judged = new Ear(judgeOf(policy));
-			const filtered = new Ear(() => true, kernelFilter(policy, []));
+			const filtered = new Ear(judgeLeft(policy), kernelFilter(policy, []));
 			const flows = Array.from({ length: ROUND }, (_, i) => flowOf(random, i));
 			kernel.createAll(flows);
 			for (const flow of flows.slice(0, 50)) kernel.update({ ...flow, mark: 7 });
+			for (const flow of flows.slice(50, 100)) kernel.update({ ...flow, mark: 0 });
 			kernel.flush();
 			const count = all.take().length;
 			const heard = filtered.take();
@@ -150,8 +157,17 @@ function policyOf(random: Random): FilterPolicy {
 		...(random.chance(0.5) && {
 			state: { accept: accept(), tcpStates: some(5, () => random.below(TCP_CONNTRACK_MAX)) },
 		}),
+		...(random.chance(0.5) && {
+			zone: { accept: accept(), zones: some(3, () => ZONES[random.below(ZONES.length)]!) },
+		}),
+		...(random.chance(0.2) && {
+			mark: { accept: accept(), marks: some(2, () => ({ value: 7 * random.below(2), mask: 0xff })) },
+		}),
+		...(random.chance(0.1) && { label: { accept: false, labels: some(2, () => random.below(128)) } }),
 	};
 }
+
+const ZONES = [0, 1, 2, 300, 65535];
 
 /** A connection of its own; about half of them are translated. */
 function flowOf(random: Random, index: number): Conntrack {
@@ -161,11 +177,19 @@ function flowOf(random: Random, index: number): Conntrack {
 	const dst = textOf(addressOf(random, family));
 	const back = random.chance(0.5) ? dst : textOf(addressOf(random, family));
 	const [sport, dport] = [1024 + index, 80];
+	const zone = random.chance(0.5) ? 0 : ZONES[random.below(ZONES.length)]!;
+	// in one direction only, or in both
+	const [zoneOrig, zoneReply] = [
+		[zone, zone],
+		[zone, 0],
+		[0, zone],
+	][random.below(3)] as [number, number];
 	return {
 		family: family === 4 ? "ipv4" : "ipv6",
 		protocol,
-		zoneOrig: 0,
-		zoneReply: 0,
+		zoneOrig,
+		zoneReply,
+		...(random.chance(0.5) && { mark: 7 }),
 		orig: { src, dst, sport, dport },
 		reply: { src: back, dst: src, sport: dport, dport: sport },
 		status: 0xe,

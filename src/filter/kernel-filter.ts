@@ -1,7 +1,9 @@
 // The Filter clauses as a program for the event socket: `Filter From Kernelspace`. Its verdict on an event is that of
 // Filter (`make kernel-filter`), with two things left to that one: what the event does not tell, and our own links' traffic, which is rare.
 //
-// The end of a connection is never dropped for its TCP state: an entry that was taken must end, whatever it ends in.
+// The end of a connection is never dropped for its TCP state: an entry that was taken must end, whatever it ends in. Mark and
+// Label are left to Filter altogether: what changes a mark or a label into one that does not count is the very event by which
+// the daemon learns that a connection that it holds is to go.
 import { AF_INET, AF_INET6, IPPROTO_TCP } from "../conntrack/protocol.ts";
 import * as C from "../netlink/constants.ts";
 import {
@@ -21,6 +23,7 @@ const ORIG = 0;
 const REPLY = 1;
 const PROTOCOL = 2;
 const ADDRESS = 3;
+const ZONE = 7;
 
 /**
  * @param ports events that these netlink ports cause are dropped, too
@@ -32,9 +35,10 @@ export function kernelFilter(policy: FilterPolicy, ports: readonly number[]): Ui
 	program.byte(SUBSYSTEM_OFFSET);
 	// expectations are judged by their masters
 	program.jumpUnless(C.NFNL_SUBSYS_CTNETLINK, program.pass);
-	if (policy.protocol || policy.address || policy.state) locate(program);
+	if (policy.protocol || policy.address || policy.state || policy.zone) locate(program);
 	if (policy.protocol) protocols(program, policy.protocol);
 	if (policy.address) addresses(program, policy.address);
+	if (policy.zone) zones(program, policy.zone);
 	if (policy.state) states(program, policy.state);
 	try {
 		return program.assemble();
@@ -138,6 +142,35 @@ function sourceIn(
 		program.jump(listed);
 		program.here(another);
 	}
+}
+
+/** That of the connection, else that of either direction; who has none is in 0. */
+function zones(program: SocketFilter, { accept, zones }: NonNullable<FilterPolicy["zone"]>): void {
+	const clause = new Clause(program, accept);
+	const none: Label = Symbol("no zone of both directions");
+	const known: Label = Symbol("the zone of both directions");
+	program.attribute(C.CTA_ZONE, HEADERS, none);
+	program.stand();
+	program.halfBehind(C.NLA_HEADER);
+	program.jump(known);
+	program.here(none);
+	program.value(0);
+	program.here(known);
+	program.store(ZONE);
+	for (const tuple of [ORIG, REPLY]) {
+		const ofBoth: Label = Symbol("no zone of its own");
+		const listed: Label = Symbol("compare");
+		program.load(tuple);
+		program.nested(C.CTA_TUPLE_ZONE, ofBoth);
+		program.stand();
+		program.halfBehind(C.NLA_HEADER);
+		program.jump(listed);
+		program.here(ofBoth);
+		program.load(ZONE);
+		program.here(listed);
+		for (const zone of zones) program.jumpIf(zone, clause.listed);
+	}
+	clause.end();
 }
 
 function states(program: SocketFilter, { accept, tcpStates }: NonNullable<FilterPolicy["state"]>): void {

@@ -65,6 +65,15 @@ export class AddressTable {
 		else this.#held.delete(key);
 	}
 
+	/** Adds all of them to another table. */
+	addTo(other: AddressTable): void {
+		for (const held of this.#held.values()) {
+			for (const { family, words, interfaces } of held) {
+				for (const index of interfaces) other.add(words, 0, family, index);
+			}
+		}
+	}
+
 	#find(words: Int32Array, at: number, family: number): Held | undefined {
 		const candidates = this.#held.get(keyOf(words, at, family));
 		if (!candidates) return undefined;

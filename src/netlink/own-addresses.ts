@@ -27,6 +27,8 @@ export interface OwnAddressesOptions {
 	native: Native;
 	/** The addresses could not be read again after a loss of events; those known stay. */
 	failed: (error: Error) => void;
+	/** Addresses have come or gone. */
+	changed?: () => void;
 	/** Bytes of the event socket's receive buffer. */
 	receiveBuffer?: number;
 }
@@ -40,6 +42,8 @@ export class OwnAddresses implements Addresses {
 	readonly #socket: NetlinkSocket;
 	readonly #reader = new AddressReader();
 	#table: AddressTable;
+	/** Those that have gone since the start; bounded like the table. */
+	readonly #gone = new AddressTable();
 
 	/** @throws Error with a line for the operator */
 	constructor(options: OwnAddressesOptions) {
@@ -60,6 +64,11 @@ export class OwnAddresses implements Addresses {
 
 	has(words: Int32Array, at: number, family: number): boolean {
 		return this.#table.has(words, at, family);
+	}
+
+	/** The same, or it was this node's at some time since the start. */
+	hadEver(words: Int32Array, at: number, family: number): boolean {
+		return this.has(words, at, family) || this.#gone.has(words, at, family);
 	}
 
 	/** How many there are. */
@@ -90,12 +99,21 @@ export class OwnAddresses implements Addresses {
 				this.#options.failed(new NetlinkError("receive changes of addresses", -count));
 				break;
 			}
-			if (!this.#reader.each(count, (type, start, end) => this.#reader.apply(this.#table, type, start, end)))
-				this.malformed++;
+			const apply = (type: number, start: number, end: number): void => {
+				if (type === C.RTM_DELADDR) this.#reader.apply(this.#gone, C.RTM_NEWADDR, start, end);
+				this.#reader.apply(this.#table, type, start, end);
+			};
+			if (!this.#reader.each(count, apply)) this.malformed++;
 		}
-		if (isComplete) return;
+		if (!isComplete) this.#readAgain();
+		this.#options.changed?.();
+	}
+
+	#readAgain(): void {
 		try {
-			this.#table = readOwnAddresses(this.#options.native);
+			const table = readOwnAddresses(this.#options.native);
+			this.#table.addTo(this.#gone);
+			this.#table = table;
 		} catch (error) {
 			this.#options.failed(error as Error);
 		}

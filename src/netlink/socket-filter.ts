@@ -13,6 +13,7 @@ const FIND_NESTED = 0xfffff010;
 const LD_WORD = 0x20;
 const LD_BYTE = 0x30;
 const LD_WORD_INDIRECT = 0x40;
+const LD_HALF_INDIRECT = 0x48;
 const LD_BYTE_INDIRECT = 0x50;
 const LD_IMMEDIATE = 0x00;
 const LD_MEMORY = 0x60;
@@ -78,9 +79,14 @@ export class SocketFilter {
 		this.#add(A_TO_X, 0);
 	}
 
-	/** A = the word, or the byte, so many bytes behind X. */
+	/** A = the word, the half, or the byte, so many bytes behind X. */
 	wordBehind(offset: number): void {
 		this.#add(LD_WORD_INDIRECT, offset);
+	}
+
+	/** A half is two bytes, big-endian. */
+	halfBehind(offset: number): void {
+		this.#add(LD_HALF_INDIRECT, offset);
 	}
 
 	byteBehind(offset: number): void {
@@ -94,6 +100,11 @@ export class SocketFilter {
 
 	load(at: number): void {
 		this.#add(LD_MEMORY, at);
+	}
+
+	/** A = the value. */
+	value(value: number): void {
+		this.#add(LD_IMMEDIATE, value);
 	}
 
 	and(mask: number): void {
