@@ -10,7 +10,7 @@ import { RecordStore } from "./cache/record-store.ts";
 import { H_HELPER, HAS, newConntrackRecord } from "./conntrack/record.ts";
 import type { Clock } from "./system/clock.ts";
 
-/** How often they are looked through, milliseconds: an entry is handed over up to this much later. */
+/** How often they are looked through, milliseconds. Times are whole seconds, so an entry is handed over up to two seconds late, never early. */
 const EVERY_MS = 1000;
 /** Slots looked at in one go: well below a millisecond. */
 const SLICE_SLOTS = 8192;
@@ -127,7 +127,7 @@ export class YoungEntries {
 		let hasHelper = false;
 		for (let slot = 0; slot < store.end && !this.#isClosed; slot++) {
 			const now = this.#seconds();
-			if (store.isLive(slot) && store.header(slot, CREATED) + minimumAge <= now) {
+			if (store.isLive(slot) && store.header(slot, CREATED) + minimumAge < now) {
 				store.read(slot, this.#record);
 				const [created, updated] = [store.header(slot, CREATED), store.header(slot, UPDATED)];
 				this.#cache.bury(slot, now);
