@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Config, parseConfig } from "./config/config.ts";
-import { linkOf, ownTraffic, speakersOf } from "./setup.ts";
+import { linkOf, ownTraffic, policyChecksum, speakersOf, unsupported } from "./setup.ts";
+import { crc32c } from "./sync/wire/crc32c.ts";
 
 const MULTICAST = "Multicast { IPv4_address 225.0.0.50 Group 3780 Interface lo IPv4_interface 10.0.0.1 }";
 const UDP = `UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 3780 Interface lo
@@ -40,6 +41,32 @@ test("a multicast link without Peers hears everybody with a key, and without one
 	);
 	const other = speakers(MULTICAST, "no-such-one");
 	assert.deepEqual(other.who === "first" && other.networks(), []);
+});
+
+test("nodes with other clauses of ours tell another checksum, and without any the one of older versions", () => {
+	const checksum = (filter: string) =>
+		policyChecksum(parseConfig(`Sync { Mode FTFW { } ${UDP} } General { Filter { ${filter} } }`, "f").config);
+	const protocol = "Protocol Accept { TCP }";
+	const clauses = [
+		"Mark Accept { 1 }",
+		"Mark Accept { 1/1 }",
+		"Zone Ignore { 1 }",
+		"Label Accept { 1 }",
+		"MinimumAge 3",
+		"OwnConnections Ignore",
+		"",
+	];
+	assert.equal(new Set(clauses.map((clause) => checksum(`${protocol} ${clause}`))).size, clauses.length);
+	assert.equal(checksum(`${protocol} Address Ignore { IPv4_address 10.0.0.1 }`), checksum(protocol));
+	const older = new TextEncoder().encode("[[true,[6]],null,false]");
+	assert.equal(checksum(protocol), crc32c(older, 0, older.length) >>> 0);
+});
+
+test("a file without a mode is one of the Stats mode, and says so", () => {
+	const { fatal, warnings } = unsupported(parseConfig("General { }", "f").config);
+	assert.deepEqual(fatal, []);
+	assert.match(warnings[0]!, /no running mode specified: collecting statistics/);
+	assert.deepEqual(unsupported(parseConfig("Stats { }", "f").config), { fatal: [], warnings: [] });
 });
 
 test("the replication over TCP is TCP", () => {

@@ -58,6 +58,19 @@ test("the sections that the file that we ship comments out can be used as they a
 	assert.deepEqual([...peers.warnings, ...udp.warnings], []);
 });
 
+test("the clauses that the file that we ship comments out can be used as they are", () => {
+	const path = `${SHIPPED}/ctsync.conf`;
+	const text = readFileSync(path, "utf8");
+	const at = text.indexOf("# More that is not to be replicated");
+	const used =
+		text.slice(0, at) + text.slice(at).replace(/^\t\t# ?(\t|\}|[A-Z][A-Za-z]+ .*\{|MinimumAge)/gm, "\t\t$1");
+	const { config, warnings } = parseConfig(used, path);
+	assert.deepEqual(warnings, []);
+	const { mark, zone, label, minimumAge, ownConnections, address, state } = config.general.filter!;
+	assert.deepEqual([mark!.marks.length, zone!.zones, label!.labels, minimumAge], [1, [7], [3], 10]);
+	assert.deepEqual([ownConnections, address!.rules.length, state!.tcpStates.length], ["Ignore", 1, 4]);
+});
+
 test("the expectation policy that the file that we ship comments out can be used as it is", () => {
 	const path = `${SHIPPED}/ctsync.conf`;
 	const text = readFileSync(path, "utf8");

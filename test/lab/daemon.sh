@@ -137,8 +137,8 @@ filter_section() {
 from_template() {
 	local fw=$1 n=${1#fw}
 	ip -n "$LAB_ID-$fw" addr add "192.168.100.$n/24" dev sync0 2>/dev/null
-	# conntrackd knows no keys
-	{ if is_ctsync; then cat; else sed '/^\s*Security {/,/}/d'; fi; } | sed -E \
+	# conntrackd knows no keys, and no addresses of its own
+	{ if is_ctsync; then cat; else sed '/^\s*Security {/,/}/d; /^\s*OwnConnections/d'; fi; } | sed -E \
 		-e "s/192\\.168\\.100\\.1\\b/192.168.100.own/; s/192\\.168\\.100\\.2\\b/192.168.100.$((3 - n))/; s/\\.own/.$n/" \
 		-e "s/^(\\s*Interface) .*/\\1 sync0/" \
 		-e "s/192\\.168\\.0\\.100/$LAN_VIP4/; s/192\\.168\\.1\\.100/$WAN_VIP4/" \
