@@ -8,6 +8,7 @@ import { ConntrackLayout } from "./conntrack-layout.ts";
 import { ExternalCache } from "./external-cache.ts";
 import { CREATED, UPDATED } from "./record-layout.ts";
 import { RecordStore } from "./record-store.ts";
+import { SlotSet } from "./slot-set.ts";
 import { VersionDigest } from "./version-digest.ts";
 
 const newCache = (limit = 1000): ExternalCache =>
@@ -165,7 +166,8 @@ test("nothing is swept while a commit reads", () => {
 	const cache = newCache();
 	cache.set(recordOf(1, 1), 1, 0);
 	cache.beginGeneration();
-	cache.touched = new Set();
+	const touched = new SlotSet();
+	cache.touched = touched;
 	assert.equal(cache.sweep(0, 100), 0, "the sweep stands where it was");
 	assert.equal(held(cache, 1), 1);
 	cache.touched = undefined;
@@ -210,15 +212,16 @@ test("a flush takes entries out; while a commit runs it hears of every slot that
 	cache.set(recordOf(1, 1), 1, 0);
 	cache.drop(cache.store.find(recordOf(1, 0)));
 	assert.deepEqual([cache.store.count, cache.counters.destroyed], [0, 1]);
-	cache.touched = new Set();
+	const touched = new SlotSet();
+	cache.touched = touched;
 	cache.set(recordOf(2, 1), 2, 0);
 	const slot = cache.store.find(recordOf(2, 0));
-	assert.deepEqual([...cache.touched], [slot]);
-	cache.touched.clear();
+	assert.deepEqual([...touched], [slot]);
+	touched.clear();
 	cache.set(recordOf(2, 1), 2, 0);
-	assert.deepEqual([...cache.touched], [], "nothing has changed");
+	assert.deepEqual([...touched], [], "nothing has changed");
 	cache.set(recordOf(2, 2), 3, 0);
-	assert.deepEqual([...cache.touched], [slot]);
+	assert.deepEqual([...touched], [slot]);
 });
 
 /** Datagrams of one record each between an origin and the cache, and everything that may happen to them. */

@@ -8,6 +8,7 @@ import { type CacheCounters, newCacheCounters } from "./cache-counters.ts";
 import type { Expiry } from "./expiry.ts";
 import { AWAITS_MASTER, STAMP, UPDATED } from "./record-layout.ts";
 import type { RecordStore } from "./record-store.ts";
+import type { SlotSet } from "./slot-set.ts";
 import { VersionDigest } from "./version-digest.ts";
 
 /** Refused entries that are remembered, so that both sides can still be compared. */
@@ -51,7 +52,7 @@ export class ExternalCache {
 	/** Live entries that the peer has confirmed in this generation. */
 	confirmed = 0;
 	/** While a commit runs: slots that changed, so that it takes them again. Bounded by the cache. */
-	touched: Set<number> | undefined;
+	touched: SlotSet | undefined;
 	/**
 	 * What a live entry says is about to be given up: it ends, or another state takes its place. Whoever keeps accounts of
 	 * the entries reads it now.

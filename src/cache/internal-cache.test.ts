@@ -321,7 +321,7 @@ test("a dump that fails leaves everything as it is and keeps no dead", () => {
 	cache.beginResync();
 	cache.applyDumped(recordOf(1, 0), 0);
 	cache.destroy(recordOf(9, 0), 0);
-	cache.closeGraveyard();
+	cache.abandonResync();
 	assert.deepEqual([held(cache, 1), held(cache, 2), cache.store.count], [0, 0, 2]);
 	cache.destroy(recordOf(2, 0), 0);
 	cache.forget(slotOf(cache, 2));

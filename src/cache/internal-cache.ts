@@ -19,6 +19,7 @@ import { ConntrackLayout } from "./conntrack-layout.ts";
 import { ExpectationLayout } from "./expectation-layout.ts";
 import { CREATED, STAMP, UPDATED } from "./record-layout.ts";
 import { RecordStore } from "./record-store.ts";
+import { SlotSet } from "./slot-set.ts";
 import { VersionDigest } from "./version-digest.ts";
 
 /**
@@ -73,7 +74,9 @@ export class InternalCache {
 	readonly #scratch: Int32Array;
 	readonly #isConntrack: boolean;
 	/** While a dump is read: the dead, kept so that the dump cannot bring them back. Bounded by `limit`. */
-	#graveyard: Set<number> | undefined;
+	#graveyard: SlotSet | undefined;
+	/** What is still to be removed of the graveyard of the dump before. */
+	#closing: SlotSet | undefined;
 
 	constructor(store: RecordStore, versions: VersionCounter, limit: number) {
 		this.store = store;
@@ -108,7 +111,7 @@ export class InternalCache {
 				this.zones.add(record[ZONES]!);
 			}
 		} else if (isNew || !isHeld) {
-			this.#graveyard?.delete(slot);
+			(this.#graveyard ?? this.#closing)?.delete(slot);
 			store.replace(slot, record, now);
 			store.setHeader(slot, CREATED, now);
 			counters.created++;
@@ -238,29 +241,30 @@ export class InternalCache {
 
 	/** A dump of the kernel's table is being read: what is not here may still come. */
 	get isResyncing(): boolean {
-		return this.#graveyard !== undefined;
+		return (this.#graveyard ?? this.#closing) !== undefined;
 	}
 
 	/** A dump of the kernel's table begins. */
 	beginResync(): void {
 		this.resync++;
-		this.#graveyard ??= new Set();
+		this.#graveyard ??= new SlotSet();
 	}
 
-	/** The dump is over, or has failed: the dead need not be kept any longer. */
-	closeGraveyard(): void {
-		for (const slot of this.#graveyard ?? []) this.store.remove(slot);
-		this.#graveyard = undefined;
+	/** The dump has failed: the dead need not be kept any longer. */
+	abandonResync(): void {
+		this.#endGraveyard();
+		this.#closeGraveyard(Number.POSITIVE_INFINITY);
 	}
 
 	/**
-	 * The dump is over: forgets the dead, and buries what the kernel did not show. Looks at the slots from `from`
-	 * on, `count` of them at most. After an operator's flush what is gone is withdrawn instead: the peers keep it.
+	 * The dump is over: forgets the dead, then buries what the kernel did not show. Looks at the slots from `from`
+	 * on, `count` of both at most. After an operator's flush what is gone is withdrawn instead: the peers keep it.
 	 *
 	 * @returns the slot to go on from, or -1 at the end
 	 */
 	sweepResync(from: number, count: number, now: number, isWithdrawal = false): number {
-		this.closeGraveyard();
+		if (this.#graveyard) this.#endGraveyard();
+		if (!this.#closeGraveyard(count)) return from;
 		const stop = Math.min(from + count, this.store.end);
 		for (let slot = from; slot < stop; slot++) {
 			if (!this.store.isLive(slot) || this.store.header(slot, STAMP) === this.resync) continue;
@@ -273,6 +277,25 @@ export class InternalCache {
 	addTo(digest: VersionDigest): void {
 		const { store } = this;
 		for (let slot = 0; slot < store.end; slot++) if (store.isLive(slot)) digest.toggle(store.version(slot));
+	}
+
+	/** From now on the dead are not kept; those that were are removed bit by bit. */
+	#endGraveyard(): void {
+		this.#closing = this.#graveyard;
+		this.#graveyard = undefined;
+	}
+
+	/** Removes so many of the dead; whether they were all. */
+	#closeGraveyard(count: number): boolean {
+		for (let i = 0; i < count; i++) {
+			const slot = this.#closing?.take() ?? -1;
+			if (slot < 0) {
+				this.#closing = undefined;
+				return true;
+			}
+			this.store.remove(slot);
+		}
+		return false;
 	}
 
 	#end(slot: number, now: number, isWithdrawn: boolean): void {

@@ -8,6 +8,7 @@ import type { ExternalCache } from "../cache/external-cache.ts";
 import type { InternalCache } from "../cache/internal-cache.ts";
 import { ALIVE_HERE, DEAD, HIDDEN, LATER_HERE, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
+import { SlotSet } from "../cache/slot-set.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { LabelMask } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
@@ -82,9 +83,9 @@ export class Commit {
 	/** Entries whose reply tuple is taken, until it is decided who has it. Bounded by the caches. */
 	#clashes: Refusal[] = [];
 	/** Slots of the internal cache whose entries wait for their reply tuple ... */
-	readonly #evicting = new Set<number>();
+	readonly #evicting = new SlotSet();
 	/** ... and of these those that the kernel had in another form, which had to go. Both bounded by the cache. */
-	readonly #unseated = new Set<number>();
+	readonly #unseated = new SlotSet();
 	readonly #shared = new Map<RecordStore, number>();
 	readonly #record = newConntrackRecord();
 	readonly #expectations: ExpectationCommit;
@@ -109,7 +110,7 @@ export class Commit {
 			await hideStale(externals, () => clock.pause());
 			// the walk takes the mark from what has ended meanwhile
 			for (const [store, slot] of this.#ended) store.setMark(slot, HIDDEN, true);
-			for (const external of externals) external.touched = new Set();
+			for (const external of externals) external.touched = new SlotSet();
 			const result = kind === CONNTRACK ? await this.#conntracks(externals) : await this.#expectations.run();
 			return { ...result, seconds: (clock.now() - startedAt) / 1000 };
 		} finally {

@@ -5,6 +5,7 @@ import { ExpectationLayout } from "../cache/expectation-layout.ts";
 import { ExternalCache } from "../cache/external-cache.ts";
 import { newInternalCaches } from "../cache/internal-cache.ts";
 import { RecordStore } from "../cache/record-store.ts";
+import { SlotSet } from "../cache/slot-set.ts";
 import { expectationToRecord } from "../conntrack/conntrack.ts";
 import { CONNTRACK } from "../conntrack/kind.ts";
 import { NameTable } from "../conntrack/names.ts";
@@ -26,7 +27,7 @@ test("how many a master may have is the policy's to say where it counts them", a
 	}
 	const options: ChoiceOptions = {
 		internal: [conntracks, expectations],
-		externals: (kind) => [{ store: external[kind === CONNTRACK ? 0 : 1].store, touched: new Set<number>() }],
+		externals: (kind) => [{ store: external[kind === CONNTRACK ? 0 : 1].store, touched: new SlotSet() }],
 		names,
 		clock: systemClock,
 		keptOut: () => assert.fail(),
@@ -58,7 +59,7 @@ test("a cache that nobody has judged is read in slices, and one master has no mo
 	const keptOut: number[] = [];
 	const { chosen, outdated } = await chooseExpectations({
 		internal: [conntracks, expectations],
-		externals: (kind) => [{ store: external[kind === CONNTRACK ? 0 : 1].store, touched: new Set<number>() }],
+		externals: (kind) => [{ store: external[kind === CONNTRACK ? 0 : 1].store, touched: new SlotSet() }],
 		names,
 		clock: {
 			...systemClock,

@@ -2,6 +2,7 @@
 import type { ExternalCache } from "../cache/external-cache.ts";
 import { INJECTED, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
+import { SlotSet } from "../cache/slot-set.ts";
 import { CONNTRACK } from "../conntrack/kind.ts";
 import {
 	CONNTRACK_WORDS,
@@ -51,15 +52,15 @@ export class InjectedPeer {
 	readonly store: RecordStore;
 	readonly reader: CacheReader;
 	/** Slots to be written, in the order in which they were told. Bounded by the cache. */
-	readonly told = new Set<number>();
+	readonly told = new SlotSet();
 	readonly retries: Retries;
 	readonly #options: InjectedPeerOptions;
 	/** Injected entries that have become other connections since. Part of `told`. */
-	readonly #altered = new Set<number>();
+	readonly #altered = new SlotSet();
 	/** Injected later than the peer has told: their timeouts say nothing about packets. Bounded by the cache. */
-	readonly #renewed = new Set<number>();
+	readonly #renewed = new SlotSet();
 	/** Slots of entries that this kernel has dropped. Bounded by the cache. */
-	readonly #lost = new Set<number>();
+	readonly #lost = new SlotSet();
 	#cancel: (() => void) | undefined;
 	/** The slot whose entry has just been told once more. */
 	#unchanged = -1;
@@ -100,11 +101,7 @@ export class InjectedPeer {
 
 	/** Takes the next slot to be written; -1 if there is none. */
 	next(): number {
-		for (const slot of this.told) {
-			this.told.delete(slot);
-			return slot;
-		}
-		return -1;
+		return this.told.take();
 	}
 
 	/** The entry is about to be written. `now` in seconds. @returns whether it is another connection than the injected one */

@@ -1,6 +1,7 @@
 // A commit that changes nothing: the production code, with a worker that has the kernel's tables copied into scratch
 // ones (scratch.ts), and internal caches that only read. The external caches are read where they are.
 import { readFileSync } from "node:fs";
+import { SlotSet } from "../cache/slot-set.ts";
 import { CONNTRACK, EXPECTATION, KINDS, type Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import type { Clock } from "../system/clock.ts";
@@ -97,7 +98,7 @@ export class Rehearsal {
 		const copied = await worker.run({ type: "copy", hasExpectations });
 		// the same peers for both halves; what changes meanwhile is not done once more
 		const sources = KINDS.map((kind) =>
-			externals(kind).map(({ store }) => ({ store, touched: new Set<number>() })),
+			externals(kind).map(({ store }) => ({ store, touched: new SlotSet() })),
 		);
 		// whether a rule looks at labels cannot be told in a namespace without rules, and they cost nobody a connection
 		const { labels: _, ...options } = this.#options;

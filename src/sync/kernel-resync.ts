@@ -75,7 +75,7 @@ export class KernelResync {
 				if (passes(kind, record)) cache.applyDumped(record, seconds());
 			});
 		} catch (error) {
-			cache.closeGraveyard();
+			cache.abandonResync();
 			throw error;
 		}
 		// events that are waiting say why an entry is gone
