@@ -1,6 +1,6 @@
 // Records of one kind in slots that never move, found by key through an open-addressing index.
 //
-// No JavaScript object per entry: an entry costs its packed words and about 8 bytes of index. Growing allocates a
+// No JavaScript object per entry: an entry costs its packed words and about 16 bytes of index. Growing allocates a
 // table of twice the size and moves a few entries with every later insertion, so no operation takes long.
 import {
 	CREATED,
@@ -23,13 +23,12 @@ import {
 	WITHDRAWN,
 } from "./record-layout.ts";
 import { Slab } from "./slab.ts";
+import { SlotIndex } from "./slot-index.ts";
 
 /** The index grows beyond this share of used places; linear probing stays short below it. */
 const LOAD_MAX = 0.7;
 /** Places of the old table emptied per insertion while growing: it is empty long before the next growth. */
 const MOVES_PER_INSERT = 16;
-/** A removed place of the old table: probing goes on behind it. */
-const GONE = -1;
 
 export class RecordStore {
 	readonly layout: RecordLayout;
@@ -39,10 +38,9 @@ export class RecordStore {
 	/** Entries that are not dead. */
 	live = 0;
 	readonly #seed: number;
-	/** Slot + 1 by hash; 0 is a free place. */
-	#table: Int32Array;
-	/** The table before the last growth, while it is being emptied. */
-	#old: Int32Array | undefined;
+	#index: SlotIndex;
+	/** The index before the last growth, while it is being emptied. */
+	#old: SlotIndex | undefined;
 	#oldAt = 0;
 
 	/**
@@ -53,20 +51,18 @@ export class RecordStore {
 		this.layout = layout;
 		this.slab = new Slab(HEADER_WORDS + layout.packedWords, HASH);
 		this.#seed = seed;
-		this.#table = new Int32Array(places);
+		this.#index = new SlotIndex(places);
 	}
 
 	/** The slot of the entry with the record's key, live or dead; -1 if there is none. */
 	find(record: Int32Array): number {
 		const hash = this.layout.hash(record, this.#seed);
-		const slot = this.#probe(this.#table, hash, record);
+		const slot = this.#probe(this.#index, hash, record);
 		return slot < 0 && this.#old ? this.#probe(this.#old, hash, record) : slot;
 	}
 
 	/** Puts a record whose key is not there yet into a new slot: live, version 0, with this verdict. */
 	insert(record: Int32Array, now: number, verdict = 0): number {
-		if (this.#old) this.#move();
-		else if (this.count >= this.#table.length * LOAD_MAX) this.#grow();
 		const slot = this.slab.allocate();
 		const words = this.slab.words(slot);
 		const at = this.slab.offset(slot);
@@ -81,7 +77,7 @@ export class RecordStore {
 		words[at + STAMP] = 0;
 		this.layout.pack(words, at + HEADER_WORDS, record);
 		endWrite(words, at);
-		place(this.#table, slot, hash);
+		this.#place(slot, hash);
 		this.count++;
 		this.live++;
 		return slot;
@@ -125,7 +121,8 @@ export class RecordStore {
 	remove(slot: number): void {
 		const words = this.slab.words(slot);
 		const at = this.slab.offset(slot);
-		this.#unplace(slot, words[at + HASH]!);
+		const hash = words[at + HASH]!;
+		if (!this.#index.remove(slot, hash)) this.#old!.removeFromOld(slot, hash);
 		beginWrite(words, at);
 		if ((words[at + META]! & STATE_MASK) === LIVE) this.live--;
 		words[at + META] = 0;
@@ -222,74 +219,36 @@ export class RecordStore {
 
 	/** Bytes of the index. */
 	get indexBytes(): number {
-		return (this.#table.length + (this.#old?.length ?? 0)) * 4;
+		return this.#index.bytes + (this.#old?.bytes ?? 0);
 	}
 
-	#probe(table: Int32Array, hash: number, record: Int32Array): number {
-		const mask = table.length - 1;
-		for (let i = hash & mask; table[i] !== 0; i = (i + 1) & mask) {
-			const slot = table[i]! - 1;
-			if (slot < 0) continue;
-			const words = this.slab.words(slot);
-			const at = this.slab.offset(slot);
-			if (words[at + HASH] === hash && this.layout.same(words, at + HEADER_WORDS, record)) return slot;
+	#probe(index: SlotIndex, hash: number, record: Int32Array): number {
+		for (let at = index.first(hash); at >= 0; at = index.next(at, hash)) {
+			const slot = index.slotAt(at);
+			if (this.layout.same(this.slab.words(slot), this.slab.offset(slot) + HEADER_WORDS, record)) return slot;
 		}
 		return -1;
 	}
 
-	#unplace(slot: number, hash: number): void {
-		const table = this.#table;
-		const mask = table.length - 1;
-		let i = hash & mask;
-		while (table[i] !== 0 && table[i] !== slot + 1) i = (i + 1) & mask;
-		if (table[i] === 0) {
-			this.#unplaceOld(slot, hash);
-			return;
-		}
-		// close the gap: whoever was pushed on by this place moves back (no tombstones that lengthen probing)
-		for (let j = (i + 1) & mask; table[j] !== 0; j = (j + 1) & mask) {
-			const home = this.header(table[j]! - 1, HASH) & mask;
-			if (((j - home) & mask) >= ((j - i) & mask)) {
-				table[i] = table[j]!;
-				i = j;
-			}
-		}
-		table[i] = 0;
-	}
-
-	#unplaceOld(slot: number, hash: number): void {
-		const old = this.#old!;
-		const mask = old.length - 1;
-		let i = hash & mask;
-		while (old[i] !== slot + 1) i = (i + 1) & mask;
-		old[i] = GONE;
+	#place(slot: number, hash: number): void {
+		if (this.#old) this.#move();
+		else if (this.count >= this.#index.places * LOAD_MAX) this.#grow();
+		this.#index.place(slot, hash);
 	}
 
 	#grow(): void {
-		this.#old = this.#table;
+		this.#old = this.#index;
 		this.#oldAt = 0;
-		this.#table = new Int32Array(this.#table.length * 2);
+		this.#index = new SlotIndex(this.#index.places * 2);
 	}
 
 	#move(): void {
 		const old = this.#old!;
-		const stop = Math.min(this.#oldAt + MOVES_PER_INSERT, old.length);
-		for (let i = this.#oldAt; i < stop; i++) {
-			const slot = old[i]! - 1;
-			if (slot < 0) continue;
-			place(this.#table, slot, this.header(slot, HASH));
-			old[i] = GONE;
-		}
+		const stop = Math.min(this.#oldAt + MOVES_PER_INSERT, old.places);
+		for (let at = this.#oldAt; at < stop; at++) old.moveTo(this.#index, at);
 		this.#oldAt = stop;
-		if (stop === old.length) this.#old = undefined;
+		if (stop === old.places) this.#old = undefined;
 	}
-}
-
-function place(table: Int32Array, slot: number, hash: number): void {
-	const mask = table.length - 1;
-	let i = hash & mask;
-	while (table[i] !== 0) i = (i + 1) & mask;
-	table[i] = slot + 1;
 }
 
 /**

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Slab } from "./slab.ts";
-
-const CHUNK_BLOCKS = 4096;
+import { CHUNK_BLOCKS, Slab } from "./slab.ts";
 
 function fill(slab: Slab, block: number, value: number): void {
 	slab.words(block).fill(value, slab.offset(block), slab.offset(block) + slab.blockWords);

@@ -3,9 +3,12 @@
 // A block never moves and a chunk is never given back, so a block's number is good as an address for as long as the
 // block is allocated, also in the commit worker, which sees the same memory. One thread writes.
 
-/** Blocks of one chunk: small enough that a new chunk is no pause, large enough that chunks are few. */
-const CHUNK_BITS = 12;
-const CHUNK_BLOCKS = 1 << CHUNK_BITS;
+/**
+ * Blocks of one chunk. A chunk is address space until its blocks are used, so that it may be large; each is told to the worker
+ * by a message, which takes a quarter of a millisecond.
+ */
+const CHUNK_BITS = 15;
+export const CHUNK_BLOCKS = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK_BLOCKS - 1;
 
 export class Slab {

@@ -157,7 +157,7 @@ export class Commit {
 		const adopted = new SharedArrayBuffer(Math.max(4, externals.length * 4));
 		const job = {
 			type: "commit",
-			parts: this.#parts(externals),
+			parts: externals.map(({ store }) => ({ store: this.#shared.get(store)!, end: store.end })),
 			adopted,
 			windowTracking,
 			...(labels === undefined ? {} : { labels }),
@@ -266,9 +266,8 @@ export class Commit {
 
 	/** Whether nothing has been seen of this node's own entry since the peer's was told, nor in this term. */
 	#isLeftOver(record: Int32Array, { store, slot }: Place): boolean {
-		const internal = this.#options.internal[CONNTRACK];
-		const known = internal.store.find(record);
-		return known >= 0 && internal.store.isLive(known) && this.#viewOf(known, store, slot) === 0;
+		const known = this.#liveSlot(record);
+		return known >= 0 && this.#viewOf(known, store, slot) === 0;
 	}
 
 	/** What this node's entry is to the peer's; see localView. */
@@ -290,8 +289,8 @@ export class Commit {
 				if (store.state(slot) !== DEAD || !store.isOwned(slot)) continue;
 				const record = this.#record;
 				store.read(slot, record);
-				const known = internal.store.find(record);
-				if (known < 0 || !internal.store.isLive(known) || this.#isSeen(known)) continue;
+				const known = this.#liveSlot(record);
+				if (known < 0 || this.#isSeen(known)) continue;
 				internal.store.read(known, record);
 				ended.push(record.slice());
 				internal.bury(known, seconds(clock));
@@ -300,10 +299,6 @@ export class Commit {
 		for (let at = 0; at < ended.length; at += PORTION) {
 			await worker.run({ type: "delete", records: concatenate(ended.slice(at, at + PORTION)) });
 		}
-	}
-
-	#parts(externals: readonly CommitSource[]): { store: number; end: number }[] {
-		return externals.map(({ store }) => ({ store: this.#shared.get(store)!, end: store.end }));
 	}
 
 	/** Takes slots 0 .. end into the internal cache and says how far it has come. */
@@ -332,8 +327,8 @@ export class Commit {
 		const record = this.#record;
 		const internal = this.#options.internal[CONNTRACK];
 		store.read(slot, record);
-		const known = internal.store.find(record);
-		if (known >= 0 && internal.store.isLive(known)) {
+		const known = this.#liveSlot(record);
+		if (known >= 0) {
 			const view = isAgain && !this.#isSeen(known) ? 0 : this.#viewOf(known, store, slot);
 			store.setMark(slot, LATER_HERE, (view & LATER_HERE) !== 0);
 			store.setMark(slot, ALIVE_HERE, (view & ALIVE_HERE) !== 0);
@@ -350,8 +345,8 @@ export class Commit {
 	#refused(refusal: Refusal): void {
 		const internal = this.#options.internal[CONNTRACK];
 		this.#options.refused(CONNTRACK, refusal);
-		const slot = internal.store.find(refusal.record);
-		if (slot < 0 || !internal.store.isLive(slot)) return;
+		const slot = this.#liveSlot(refusal.record);
+		if (slot < 0) return;
 		// the kernel has it all the same, unless it had to go in vain, or another one has got its place
 		const isGone = this.#unseated.delete(slot) || (refusal.step === "replace" && !refusal.exists);
 		if (!isGone && (refusal.exists || this.#isSeen(slot))) return;
@@ -361,10 +356,6 @@ export class Commit {
 	#reports() {
 		const { clock } = this.#options;
 		const internal = this.#options.internal[CONNTRACK];
-		const liveSlot = (record: Int32Array): number => {
-			const slot = internal.store.find(record);
-			return slot >= 0 && internal.store.isLive(slot) ? slot : -1;
-		};
 		return {
 			refused: (refusals: readonly Refusal[]): void => {
 				for (const refusal of refusals) {
@@ -374,11 +365,11 @@ export class Commit {
 			},
 			joined: (entries: readonly JoinedEntry[]): void => {
 				for (const { record, isReplaced, evicted } of entries) {
-					const gone = evicted ? liveSlot(evicted) : -1;
+					const gone = evicted ? this.#liveSlot(evicted) : -1;
 					// the peer's entry with its key is still to come
 					if (this.#evicting.has(gone)) this.#unseated.add(gone);
 					else if (gone >= 0) internal.bury(gone, seconds(clock));
-					const slot = liveSlot(record);
+					const slot = this.#liveSlot(record);
 					this.#evicting.delete(slot);
 					this.#unseated.delete(slot);
 					// what has ended since then stays ended
@@ -389,6 +380,13 @@ export class Commit {
 				}
 			},
 		};
+	}
+
+	/** Where the internal cache has the entry with the record's key, -1 if it is not there or has ended. */
+	#liveSlot(record: Int32Array): number {
+		const { store } = this.#options.internal[CONNTRACK];
+		const slot = store.find(record);
+		return slot >= 0 && store.isLive(slot) ? slot : -1;
 	}
 
 	/** Whether the kernel itself has told of the entry: only it gives an id. */

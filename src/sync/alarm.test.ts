@@ -2,6 +2,7 @@
 // CacheTimeout (what is too much); the entries of a dead node go; the repetition is spread and bounded.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SlotSet } from "../cache/slot-set.ts";
 import { AlarmMode } from "./alarm.ts";
 import { ftfwMode } from "./mode.ts";
 import { type SimulatedNode, Simulation } from "./simulation.ts";
@@ -77,7 +78,7 @@ test("while a commit runs nothing expires", () => {
 	sim.run(1000 + REFRESH * 1000);
 	sim.weather.cut.add("1>2");
 	const external = b.ftfw.peers[0]!.external[0];
-	external.touched = new Set();
+	external.touched = new SlotSet();
 	sim.run((TIMEOUT + 3) * 1000);
 	assert.equal(sim.held(b, a).size, 30);
 	external.touched = undefined;

@@ -22,6 +22,8 @@ import { RECORD_MAX } from "./wire/record-type.ts";
 const REORDER_MAX = 8;
 /** Live changes per record of a bulk. */
 const LIVE_PER_BULK = 4;
+/** Datagrams sent in one go: building full ones takes two milliseconds. The first acknowledgement brings the next. */
+const TURN_MAX = 64;
 
 export class Outgoing {
 	readonly dirty = new DirtySet();
@@ -121,14 +123,11 @@ export class Outgoing {
 			this.#discard();
 			return;
 		}
-		this.bulk.step(this.#peers);
-		while (
-			this.#hasWork &&
-			this.#room(now) > 0 &&
-			this.inFlight.hasRoom(this.nextSequence) &&
-			this.#datagram(now)
-		)
+		for (let turn = 0; turn < TURN_MAX; turn++) {
 			this.bulk.step(this.#peers);
+			if (!this.#hasWork || this.#room(now) === 0 || !this.inFlight.hasRoom(this.nextSequence)) return;
+			if (!this.#datagram(now)) return;
+		}
 	}
 
 	get #hasWork(): boolean {

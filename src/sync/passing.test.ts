@@ -113,7 +113,7 @@ test("while a commit works on them, and while a dump is read, entries stay", () 
 	a.internal.conntracks.beginResync();
 	sim.run(10_000);
 	assert.equal(live(a), 1);
-	a.internal.conntracks.closeGraveyard();
+	a.internal.conntracks.abandonResync();
 	sim.run(2000);
 	assert.equal(live(a), 0);
 });
