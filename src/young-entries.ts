@@ -98,7 +98,7 @@ export class YoungEntries {
 		try {
 			await read();
 		} catch (error) {
-			cache.closeGraveyard();
+			cache.abandonResync();
 			throw error;
 		}
 		for (let at = 0; at >= 0; ) {
