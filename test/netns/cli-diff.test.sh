@@ -13,13 +13,13 @@ is_ctsync || { skip "beside itself" "this test runs conntrackd anyway"; finish; 
 # What changes from run to run: dates, process ids, ages, ports that were chosen, names of the lab, and the lines of a
 # dump, whose order is the one of a hash table. Counts become # of the same width, so that columns are still compared.
 #
-# Three differences that many lines have are taken out here and named in cli-diff.expected: "mark=0", which conntrackd does
-# not show before it has read the table, because events of the kernel do not tell of it; the <id> of -i -x; and the reply
-# part of -e -x, which conntrackd leaves empty.
+# Two differences that many lines have are taken out here and named in cli-diff.expected: "mark=0", which conntrackd does
+# not show before it has read the table, because events of the kernel do not tell of it; and the reply part of -e -x,
+# which conntrackd leaves empty.
 same_for_all() {
 	sed -E -e "s#$LAB_TMP#LAB#g" -e 's/\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9:]+\] \(pid=[0-9]+\) //' \
 		-e 's/^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9:]+\t[0-9]+ /DATE /' \
-		-e 's/active since [0-9]+s/active since Ns/; s/( v|daemon v)[0-9]+(\.[0-9]+)*/\1N/; s/ mark=0\b//; s#<mark>0</mark>##; s#<id>[0-9]+</id>##' \
+		-e 's/active since [0-9]+s/active since Ns/; s/( v|daemon v)[0-9]+(\.[0-9]+)*/\1N/; s/ mark=0\b//; s#<mark>0</mark>##; s#<id>[0-9]+<#<id>ID<#' \
 		-e 's/has taken [0-9.]+ seconds/has taken S seconds/' \
 		-e "s#$LAB_ROOT/bin/##g; s/^(control|object) -> .*/KIND -> .../; s/\\(len=[0-9]+\\)/(len=N)/" |
 		awk '
