@@ -35,7 +35,7 @@ refused "a file that is not there" '/nonexistent\.conf'
 
 printf '\n' >"$conf"
 daemon_with "$conf"
-only_ctsync "an empty file" refused "an empty file" 'Sync.*Stats'
+only_ctsync "an empty file" matches "an empty file: it is said that nothing is replicated" 'Nothing is replicated' "$SAID"
 
 printf 'Sync {\n\tMode FTFW {\n\t\tNonsense 3\n\t}\n}\n' >"$conf"
 daemon_with "$conf"
