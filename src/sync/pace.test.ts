@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Pace } from "./pace.ts";
+import { Pace, SteadyPace } from "./pace.ts";
 
 /** How many of `count` datagrams at one instant ask, after one that did. */
 function asking(limit: number, count: number): number {
@@ -55,4 +55,20 @@ test("what was sent well before a datagram that has come is lost, what was sent 
 	assert.equal(pace.isLate(995, 7), true);
 	assert.equal(pace.isLate(996, 7), false);
 	assert.equal(pace.isLate(900, 6), false, "an answer to an earlier question says nothing");
+});
+
+test("what nobody acknowledges goes in bursts of half the smallest buffer, and then at a steady pace", () => {
+	const pace = new SteadyPace();
+	const take = (now: number, credit: number): number => {
+		const room = pace.room(now, credit);
+		for (let i = 0; i < room; i++) pace.sent();
+		return room;
+	};
+	assert.equal(take(1000, 64), 32);
+	assert.equal(take(1000, 64), 0);
+	assert.equal(take(1001, 64), 16);
+	assert.equal(take(1100, 64), 32);
+	assert.equal(take(2000, 10_000), 256);
+	assert.equal(take(2000, 1), 0);
+	assert.equal(take(2001, 1), 1);
 });
