@@ -10,6 +10,8 @@ const SWEEP_SLOTS = 8192;
 const LOST_SHARE = 1 / 16;
 /** How long the only copy of a lost table is kept, milliseconds. */
 const HOLD_FOR = 120_000;
+/** So much later than the end of a bulk a datagram of it may come, milliseconds. */
+const REORDERED_BY = 100;
 /** A bulk that is not sent until it is acknowledged is over after so long, milliseconds. */
 const BULK_LOST_AFTER = 60_000;
 
@@ -37,35 +39,44 @@ function beginReceipt(peer: Peer, id: number, sequence: number, now: number): vo
 	peer.bulkReceiving = id;
 	peer.bulkSince = Math.max(peer.bulkSince, sequence);
 	peer.bulkBeganAt = now;
-	peer.missing = 0;
+	// what has overtaken it was confirmed too early, and would be swept
+	peer.missing = !peer.isReliable && peer.window.highest > sequence ? Number.POSITIVE_INFINITY : 0;
+	peer.bulkEndsBy = undefined;
 	peer.sweepAt[0] = peer.sweepAt[1] = -1;
 	peer.hasLost = false;
 	for (const external of peer.external) external.beginGeneration();
 	peer.equality.reset();
 }
 
-/**
- * Without acknowledgements (Mode NOTRACK) a bulk of which a datagram is missing confirms what it brings, and nothing is
- * dropped.
- *
- * @returns whether it ends the bulk that is being received
- */
+/** @returns whether it ends the bulk that is being received */
 function endReceipt(peer: Peer, id: number, now: number): boolean {
 	if (id !== peer.bulkReceiving) return false;
+	// Mode NOTRACK: the end may have overtaken a part of it
+	if (!peer.isReliable && peer.missing > 0) peer.bulkEndsBy = now + REORDERED_BY;
+	else complete(peer, now, true);
+	return true;
+}
+
+/**
+ * The bulk is over. Where nothing is acknowledged a bulk of which a datagram was lost confirms what it has brought, and
+ * nothing is dropped: what is not in it may not have ended.
+ */
+function complete(peer: Peer, now: number, isWhole: boolean): void {
 	const { heldBefore } = peer;
+	peer.bulkEndsBy = undefined;
 	peer.heldBefore = 0;
+	peer.bulkReceived = peer.bulkReceiving;
 	peer.bulkReceiving = 0;
-	peer.bulkReceived = id;
-	// what is not in a bulk that was lost in part has not ended
-	if (!peer.isReliable && peer.missing > 0) return true;
+	if (!isWhole) return;
 	const confirmed = peer.external[0].confirmed + peer.external[1].confirmed;
 	if (confirmed < heldBefore * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
 	peer.sweepAt[0] = peer.sweepAt[1] = 0;
-	return true;
 }
 
 /** Drops unconfirmed entries after an END, some slots at a time. */
 export function sweepReceipt(peer: Peer, now: number): void {
+	if (peer.bulkEndsBy !== undefined && (peer.missing <= 0 || now >= peer.bulkEndsBy))
+		complete(peer, now, peer.missing <= 0);
 	// its end was lost on the way
 	if (!peer.isReliable && peer.bulkReceiving !== 0 && now - peer.bulkBeganAt >= BULK_LOST_AFTER)
 		peer.bulkReceiving = 0;

@@ -294,6 +294,7 @@ export class Contacts {
 		peer.theirChallenge = new Uint8Array(0);
 		peer.helloSequence = 0;
 		peer.bulkReceiving = 0;
+		peer.bulkEndsBy = undefined;
 		peer.bulkReceived = 0;
 		peer.bulkSince = 0;
 		peer.resyncServed = 0;

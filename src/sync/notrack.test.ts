@@ -68,6 +68,7 @@ test("what was lost stays lost, is told as a difference, and -n makes both equal
 		sim.weather.loss = 0.3;
 		disturb(sim, 1000);
 		sim.weather.loss = 0;
+		sim.weather.delayMax = 1 + (seed % 12);
 		// two sweeps of the digest
 		sim.run(10_000);
 		const differences = sim.differences().length;
@@ -92,6 +93,7 @@ test("a bulk of which a datagram is lost drops nothing that is still there", () 
 		for (let key = 0; key < 500; key++) sim.set(a, key, 1);
 		sim.run(2000);
 		assert.equal(sim.held(b, a).size, 500);
+		sim.weather.delayMax = 1 + (seed % 40);
 		sim.weather.loss = 0.3;
 		a.ftfw.bulk(sim.now);
 		sim.run(1000);

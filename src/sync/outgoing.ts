@@ -20,6 +20,8 @@ import { RECORD_MAX } from "./wire/record-type.ts";
 
 /** Sequence numbers behind the highest acknowledged one at which a datagram counts as lost, not as late. */
 const REORDER_MAX = 8;
+/** Without acknowledgements: so long after a control record what follows it is sent, milliseconds. */
+const CONTROL_SETTLES = 20;
 /** Live changes per record of a bulk. */
 const LIVE_PER_BULK = 4;
 /** Datagrams sent in one go: building full ones takes two milliseconds. The first acknowledgement brings the next. */
@@ -178,13 +180,14 @@ export class Outgoing {
 
 	/** Takes datagrams that were not acknowledged for too long as lost. */
 	expire(now: number): void {
-		const { patience } = this.pace;
+		const patience = this.#steady ? CONTROL_SETTLES : this.pace.patience;
 		let isLost = false;
 		for (let n = this.inFlight.lowest; n < this.nextSequence; n++) {
 			const pending = this.inFlight.pending(n);
 			if (pending === 0) continue;
 			if (now - this.inFlight.sentAt(n) < patience) break;
-			for (const peer of this.#peers) if ((pending & peer.bit) !== 0) this.#lose(n, peer.bit, now);
+			if (this.#steady) this.#settleAll(n);
+			else for (const peer of this.#peers) if ((pending & peer.bit) !== 0) this.#lose(n, peer.bit, now);
 			isLost = true;
 		}
 		if (isLost) this.pace.expired();
@@ -213,6 +216,8 @@ export class Outgoing {
 		const isUrgent = controlled !== 0 || (isLast && bulkPeers !== 0);
 		const asks = hasRecords && !this.#steady && this.pace.asks(this.nextSequence, this.#limit, isUrgent, now);
 		this.#transmit(asks ? FLAG_ACK : 0, peers, bulkPeers, now);
+		// whoever waits for the beginning of a bulk to be known waits for a moment instead
+		if (this.#steady && peers !== 0 && controlled === 0) this.#settleAll(this.nextSequence - 1);
 		return hasRecords;
 	}
 
@@ -283,13 +288,12 @@ export class Outgoing {
 		writeHeader(this.writer.bytes, flags, node, epochTag, sequence);
 		this.sentAt = now;
 		counters.sent++;
+		if (peers !== 0) this.#steady?.sent();
 		sink(this.writer.bytes, bodyOffset(flags), this.writer.at, sequence);
-		if (this.#steady && peers !== 0) this.#settleAll(sequence);
 	}
 
 	/** Nothing will be heard of the datagram. */
 	#settleAll(sequence: number): void {
-		this.#steady!.sent();
 		for (const { bit } of this.#peers) {
 			if ((this.inFlight.pending(sequence) & bit) !== 0) this.inFlight.settle(sequence, bit, this.#settled);
 		}

@@ -74,6 +74,8 @@ export class Peer {
 	bulkSince = 0;
 	/** When it began, milliseconds, and numbers since then that have not come (yet). */
 	bulkBeganAt = 0;
+	/** Its end has come, and not all before it: until then (milliseconds) the rest may. */
+	bulkEndsBy: number | undefined;
 	missing = 0;
 
 	// What it hears of me.

@@ -31,9 +31,9 @@ export function dueAt(ftfw: Ftfw, tickedAt: number): number {
 }
 
 /** When to ask for acknowledgements though there is nothing else to send. */
-export function questionAt({ outgoing, peers }: Ftfw): number {
+export function questionAt({ outgoing, peers, mode }: Ftfw): number {
 	const { inFlight, pace } = outgoing;
-	let due = inFlight.count > 0 ? pace.questionAt : Number.POSITIVE_INFINITY;
+	let due = inFlight.count > 0 && mode.isAcknowledged ? pace.questionAt : Number.POSITIVE_INFINITY;
 	// of a peer at rest more may be lost than what it says by itself
 	for (const { isUp, heardAt } of peers)
 		if (isUp) due = Math.min(due, Math.max(heardAt + DOUBT_AFTER, pace.askedAt + DOUBT_EVERY));

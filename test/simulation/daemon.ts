@@ -7,6 +7,7 @@ import { newConntrackRecord } from "../../src/conntrack/record.ts";
 import { EventRouter, type RouterOptions } from "../../src/event-router.ts";
 import { Ftfw } from "../../src/sync/ftfw.ts";
 import { KernelResync } from "../../src/sync/kernel-resync.ts";
+import type { ReplicationMode } from "../../src/sync/mode.ts";
 import { Ticker } from "../../src/sync/ticker.ts";
 import { EPOCH_SIZE } from "../../src/sync/wire/frame.ts";
 import type { Seal } from "../../src/sync/wire/seal.ts";
@@ -57,6 +58,8 @@ export interface DaemonSettings {
 	/** Entries per message of a dump, and milliseconds between two, at most. */
 	dumpStep: number;
 	dumpDelay: number;
+	/** How the node replicates; Mode FTFW unless given. Called for each start. */
+	mode?: (entropy: (size: number) => Uint8Array) => ReplicationMode;
 }
 
 /** The model's expectations have no masters: each counts as if its own were there. */
@@ -118,6 +121,7 @@ export class Daemon {
 			externalLimit: 1_000_000,
 			datagramMax: settings.datagramMax,
 			credit: settings.credit,
+			...(settings.mode && { mode: settings.mode((size) => random.bytes(size)) }),
 			seal: options.seal(node, epoch),
 			sink: (bytes, end) => {
 				const { inFlight, nextSequence } = this.ftfw.outgoing;

@@ -3,6 +3,7 @@ import { hashConntrack } from "../../src/conntrack/key.ts";
 import * as R from "../../src/conntrack/record.ts";
 import { FLAG_ACK } from "../../src/sync/wire/frame.ts";
 import { collidingSources } from "./collisions.ts";
+import { MODES } from "./scenarios-modes.ts";
 import { STATE } from "./scenarios-state.ts";
 import { TIMING } from "./scenarios-timing.ts";
 import { type Scenario, Scene, SceneError } from "./scene.ts";
@@ -225,6 +226,7 @@ const SCENARIOS: readonly Scenario[] = [
 	coalescing,
 	lateBeforeBulk,
 	...STATE,
+	...MODES,
 ];
 
 /** @returns for each, of those whose name has the part, whether it passed */
