@@ -59,6 +59,8 @@ class Node {
 	readonly rounds: boolean[] = [];
 	readonly own = new Set<number>();
 	readonly ownEver = new Set<number>();
+	/** DisableInternalCache: what is wanted of the kernel, which this answers. */
+	kernel: Int32Array[] = [];
 	readonly #caches = newInternalCaches(1, 100);
 	readonly cache = this.#caches.conntracks;
 	readonly young: YoungEntries | undefined;
@@ -80,7 +82,7 @@ class Node {
 		wall: () => new Date(0),
 	};
 
-	constructor(policy: ConntrackPolicy, minimumAge?: number, limit = 100) {
+	constructor(policy: ConntrackPolicy, minimumAge?: number, limit = 100, isPassing = false) {
 		this.cache.listener = {
 			changed: (slot) => {
 				const record = new Int32Array(this.cache.store.layout.recordWords);
@@ -99,6 +101,7 @@ class Node {
 				limit,
 				seed: 1,
 				clock: this.clock,
+				full: () => void this.told.push("full"),
 				matured: (record, created, updated) => this.router.matured(record, created, updated),
 				roundEnd: (hasHelper) => void this.rounds.push(hasHelper),
 			});
@@ -123,6 +126,15 @@ class Node {
 			passes: (kind, record) => kind === CONNTRACK && this.rules.passes(record),
 			rules: this.rules,
 			...(this.young && { young: this.young }),
+			...(isPassing && {
+				lookup: {
+					want: (record) => void this.asked.push(record[3]! & 0xffff),
+					forget: () => {},
+					flush: (found) => {
+						for (const record of this.kernel.splice(0)) found(record);
+					},
+				},
+			}),
 			query: { want: (record) => void this.asked.push(record[3]! & 0xffff), flush: () => {} },
 			masters: {
 				find: () => undefined,
@@ -294,7 +306,7 @@ test("one that finds no room among the young is told at once", () => {
 	const node = new Node({}, 10, 1);
 	node.event("new", flow());
 	node.event("new", flow({ orig: { src: "10.0.0.1", dst: "192.0.2.9", sport: 7, dport: 80 }, mark: 5 }));
-	assert.deepEqual([node.take(), node.young!.overflows], [["5 -"], 1]);
+	assert.deepEqual([node.take(), node.young!.overflows], [["full", "5 -"], 1]);
 });
 
 test("a mark that does not count any more ends youth as well", async () => {
@@ -333,4 +345,20 @@ test("own connections go when the address comes, and those it leaves behind do n
 	plain.own.add(server);
 	plain.event("new", flow());
 	assert.deepEqual(plain.take(), ["0 -"], "unless they are to be ignored they count");
+});
+
+test("where conntracks are not kept, whatever a peer may hold and does not count any more is ended", () => {
+	const node = new Node(MARKED, undefined, 100, true);
+	node.event("new", flow({ mark: 0x10 }));
+	assert.deepEqual(node.take(), ["16 -"]);
+	node.cache.release(node.cache.store.find(flow()));
+	node.event("update", flow({ mark: 0x20 }));
+	assert.deepEqual(node.take(), ["gone"]);
+	node.event("update", flow({ mark: 0x11 }));
+	node.kernel = [flow({ mark: 0x11, tcp: ESTABLISHED }, { isWhole: true })];
+	node.router.batchEnd();
+	assert.deepEqual(node.take(), ["17 ESTABLISHED"], "and what comes is asked for, whole");
+	node.cache.release(node.cache.store.find(flow()));
+	node.event("destroy", flow());
+	assert.deepEqual(node.take(), ["gone"]);
 });

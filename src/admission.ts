@@ -12,6 +12,7 @@ import { ConntrackLookup } from "./netlink/conntrack-lookup.ts";
 import { OwnConnections } from "./own-connections.ts";
 import type { KernelTables } from "./sync/kernel-resync.ts";
 import type { Clock } from "./system/clock.ts";
+import type { Log } from "./system/log.ts";
 import type { Native } from "./system/native.ts";
 import { YoungEntries } from "./young-entries.ts";
 
@@ -33,6 +34,7 @@ export interface AdmissionOptions {
 	pump: () => void;
 	/** Connections with a helper have become old enough: what they expect has to be looked for. */
 	lookForExpectations: () => void;
+	log: Pick<Log, "limited">;
 }
 
 export class Admission {
@@ -52,6 +54,11 @@ export class Admission {
 				limit: hashLimit,
 				seed,
 				clock,
+				full: () =>
+					options.log.limited(
+						"young",
+						`more than HashLimit ${hashLimit} connections are younger than MinimumAge: further ones are replicated at once`,
+					),
 				matured: (record, created, updated) => router().matured(record, created, updated),
 				roundEnd: (hasHelper) => {
 					pump();

@@ -166,6 +166,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			router: () => router,
 			pump: () => ticker.pump(),
 			lookForExpectations: () => operations.lookForExpectations(),
+			log,
 		});
 		cleanup.unshift(() => admission.close());
 

@@ -23,6 +23,8 @@ export interface YoungEntriesOptions {
 	/** Of the key hash. */
 	seed: number;
 	clock: Clock;
+	/** One more has found no room. */
+	full: () => void;
 	/** Old enough: first seen and last changed by a packet in these seconds (NEVER_SEEN: by none). The record is reused. */
 	matured: (record: Int32Array, created: number, updated: number) => void;
 	/** A round in which some have become old enough is over; whether one of them has a helper. */
@@ -65,7 +67,10 @@ export class YoungEntries {
 	/** An event of a conntrack that is not held elsewhere; false: it finds no room. */
 	take(record: Int32Array, isNew: boolean, now: number, isPacket: boolean): boolean {
 		const isTaken = this.#cache.apply(record, isNew, now, isPacket) >= 0;
-		if (!isTaken) this.overflows++;
+		if (!isTaken) {
+			this.overflows++;
+			this.#options.full();
+		}
 		return isTaken;
 	}
 

@@ -82,6 +82,30 @@ if (isInPrivateNetwork(import.meta.url)) {
 		}
 	});
 
+	test("those that have gone are remembered, and every change is told", async () => {
+		let changes = 0;
+		const own = new OwnAddresses({
+			native,
+			failed: (error) => assert.fail(error),
+			changed: () => void changes++,
+		});
+		const hadEver = (text: string) => own.hadEver(addressWords(text), 0, AF_INET);
+		try {
+			assert.ok(!hadEver("192.0.2.77"));
+			ip("addr", "add", "192.0.2.77", "dev", "one");
+			await soon("it comes", () => has(own, "192.0.2.77"));
+			assert.ok(hadEver("192.0.2.77") && changes > 0);
+			const before = changes;
+			ip("addr", "del", "192.0.2.77", "dev", "one");
+			await soon("it goes", () => !has(own, "192.0.2.77"));
+			assert.ok(changes > before);
+			assert.ok(hadEver("192.0.2.77"));
+			assert.ok(!hadEver("192.0.2.78"));
+		} finally {
+			own.close();
+		}
+	});
+
 	test("of a point-to-point link this end, not the other", async () => {
 		const own = open();
 		try {
@@ -103,6 +127,10 @@ if (isInPrivateNetwork(import.meta.url)) {
 			for (let i = 0; i < 300; i++) assert.ok(has(own, `10.9.${i >> 8}.${i & 255}`), String(i));
 			const table = readOwnAddresses(native);
 			assert.equal(own.size, table.size);
+			const gone = new AddressTable();
+			table.addTo(gone);
+			assert.equal(gone.size, table.size);
+			assert.ok(has(gone, "10.9.1.43"));
 		} finally {
 			own.close();
 		}

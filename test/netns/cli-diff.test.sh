@@ -11,7 +11,7 @@ expected=$NETNS_HERE/cli-diff.expected
 is_ctsync || { skip "beside itself" "this test runs conntrackd anyway"; finish; }
 
 # What changes from run to run: dates, process ids, ages, ports that were chosen, names of the lab, and the lines of a
-# dump, whose order is the one of a hash table. Counts become # of the same width, so that columns are still compared.
+# dump, whose order is the one of a hash table, and the kernel's numbers of entries. Counts become # of the same width, so that columns are still compared.
 #
 # Two differences that many lines have are taken out here and named in cli-diff.expected: "mark=0", which conntrackd does
 # not show before it has read the table, because events of the kernel do not tell of it; and the reply part of -e -x,
