@@ -40,7 +40,7 @@ function beginReceipt(peer: Peer, id: number, sequence: number, now: number): vo
 	peer.bulkSince = Math.max(peer.bulkSince, sequence);
 	peer.bulkBeganAt = now;
 	// what has overtaken it was confirmed too early, and would be swept
-	peer.missing = !peer.isReliable && peer.window.highest > sequence ? Number.POSITIVE_INFINITY : 0;
+	peer.missing = !peer.isReliable && peer.toldSince > sequence ? Number.POSITIVE_INFINITY : 0;
 	peer.bulkEndsBy = undefined;
 	peer.sweepAt[0] = peer.sweepAt[1] = -1;
 	peer.hasLost = false;

@@ -295,6 +295,7 @@ export class Contacts {
 		peer.helloSequence = 0;
 		peer.bulkReceiving = 0;
 		peer.bulkEndsBy = undefined;
+		peer.toldSince = 0;
 		peer.bulkReceived = 0;
 		peer.bulkSince = 0;
 		peer.resyncServed = 0;

@@ -278,6 +278,7 @@ export class Ftfw {
 		if (fault) return this.#reject(PAYLOAD_REJECT[fault]);
 		this.contacts.heard(peer, this.#frame, now);
 		if ((this.#frame.flags & FLAG_ACK) !== 0) peer.ackOwed++;
+		if (datagram.stateCount > 0) peer.toldSince = Math.max(peer.toldSince, this.#frame.sequence);
 		const verdicts: [StateRecord, number][] = [];
 		for (let i = 0; i < datagram.stateCount; i++) this.#state(peer, datagram.states[i]!, verdicts, now);
 		counters.recordsReceived += datagram.stateCount;

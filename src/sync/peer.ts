@@ -72,6 +72,8 @@ export class Peer {
 	bulkReceived = 0;
 	/** Sequence number of the datagram that began the last bulk: of older ones nothing counts that concerns entries. */
 	bulkSince = 0;
+	/** The highest sequence number of a datagram that told of entries. */
+	toldSince = 0;
 	/** When it began, milliseconds, and numbers since then that have not come (yet). */
 	bulkBeganAt = 0;
 	/** Its end has come, and not all before it: until then (milliseconds) the rest may. */
