@@ -64,6 +64,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 	const { config } = options;
 	if (!config.sync) return (await import("./stats-daemon.ts")).runStatsDaemon(options);
 	const { general, sync } = config;
+	const isActiveActive = sync.role === "active-active";
 	const settings = new Settings(options.configPath, config);
 	const clock = systemClock;
 	const native = loadNative();
@@ -127,6 +128,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			mode,
 			...(!mode.isAcknowledged && { isCongested: () => channel.isCongested }),
 			policy: policyChecksum(config),
+			isActiveActive,
 			keys: () => security.keys,
 			notice: (text) => log.notice(text),
 			suspected: () => operations.suspected(),
@@ -187,6 +189,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			windowTracking: sync.tcpWindowTracking,
 			labels,
 			timeout: sync.commitTimeout,
+			isActiveActive,
 			termBegan,
 			...(mode.dump && { unknownView: () => unknownView(Math.floor(clock.now() / 1000), termBegan()) }),
 		};
@@ -325,6 +328,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			ports: [worker.commitPort, masters.pickUp.port, ...(injection ? [injection.port] : [])],
 			labels: seenLabels,
 			compare: () => operations.comparePolled(),
+			isUrgent: isActiveActive,
 		});
 		cleanup.unshift(() => listener.close());
 

@@ -52,6 +52,7 @@ class Node {
 	readonly peer: {
 		external: readonly [ExternalCache, ExternalCache];
 		isUp: boolean;
+		epochTag: number;
 		isReceivingBulk: boolean;
 		state: { isPrimary: boolean };
 	};
@@ -96,6 +97,7 @@ class Node {
 		this.peer = {
 			external: this.external,
 			isUp: true,
+			epochTag: 1,
 			isReceivingBulk: false,
 			state: { isPrimary: false },
 		};

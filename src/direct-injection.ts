@@ -17,7 +17,7 @@ export interface DirectInjectionOptions
 
 /** Has every peer's entries injected, if the configuration says so. @throws Error with a line for the operator */
 export function directInjection(
-	{ disableExternalCache }: Pick<SyncConfig, "disableExternalCache">,
+	{ disableExternalCache, role }: Pick<SyncConfig, "disableExternalCache" | "role">,
 	options: DirectInjectionOptions,
 ): Injection | undefined {
 	if (!disableExternalCache) return undefined;
@@ -38,6 +38,7 @@ export function directInjection(
 		failed: (error) => log.limited("inject", `direct injection: ${error.message}`),
 	});
 	ftfw.onPeer = (peer) => injection.follow(peer);
-	log.notice("direct injection: what the peers tell goes into the kernel at once");
+	const why = role === "active-active" ? "active-active" : "direct injection";
+	log.notice(`${why}: what the peers tell goes into the kernel at once`);
 	return injection;
 }

@@ -187,9 +187,9 @@ export class Failover {
 
 	#node(): Pick<CommitReport, "role" | "term" | "peers"> {
 		const { ftfw, peers } = this.#options;
-		const { isPrimary, term } = ftfw.contacts.state;
+		const { isPrimary, isActiveActive, term } = ftfw.contacts.state;
 		return {
-			role: isPrimary ? "primary" : "backup",
+			role: isActiveActive ? "active-active" : isPrimary ? "primary" : "backup",
 			term,
 			peers: peers().map(({ node, state }) => ({ node: formatNode(node), term: state.term })),
 		};

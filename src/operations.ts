@@ -190,7 +190,10 @@ export class Operations {
 				this.#options.handingOver();
 				// the stock hook does so when the node is backup or at fault
 				ftfw.contacts.becomeBackup(clock.now());
-				this.#purge.schedule();
+				// what this node has it goes on with, whatever role a hook tells
+				if (ftfw.contacts.state.isActiveActive)
+					log.notice("active-active: no entry is left over, and none is flushed");
+				else this.#purge.schedule();
 			},
 			stop: () => this.stop(0),
 			notice: (text) => log.notice(text),

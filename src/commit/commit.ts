@@ -65,6 +65,8 @@ export interface CommitOptions {
 	termBegan: () => number;
 	/** ALIVE_HERE or 0: what the kernel's entry is that is not in the internal cache; absent: alive, because it is young. */
 	unknownView?: () => number;
+	/** All nodes forward: that an entry was committed says nothing of packets. */
+	isActiveActive?: boolean;
 	/** A judge of expectations for one commit; absent: all may into the kernel. */
 	policy?: () => CommitJudge;
 }
@@ -328,16 +330,14 @@ export class Commit {
 		const internal = this.#options.internal[CONNTRACK];
 		store.read(slot, record);
 		const known = this.#liveSlot(record);
-		if (known >= 0) {
-			const view = isAgain && !this.#isSeen(known) ? 0 : this.#viewOf(known, store, slot);
-			store.setMark(slot, LATER_HERE, (view & LATER_HERE) !== 0);
-			store.setMark(slot, ALIVE_HERE, (view & ALIVE_HERE) !== 0);
-			return;
-		}
+		const isKnown = known >= 0;
 		// what the kernel has and the cache does not is so young that its event has not been read yet
-		store.setMark(slot, LATER_HERE, false);
-		store.setMark(slot, ALIVE_HERE, (this.#options.unknownView?.() ?? ALIVE_HERE) !== 0);
-		internal.apply(record, false, seconds(this.#options.clock));
+		let view = this.#options.unknownView?.() ?? ALIVE_HERE;
+		if (isKnown) view = isAgain && !this.#isSeen(known) ? 0 : this.#viewOf(known, store, slot);
+		store.setMark(slot, LATER_HERE, (view & LATER_HERE) !== 0);
+		store.setMark(slot, ALIVE_HERE, (view & ALIVE_HERE) !== 0);
+		if (isKnown) return;
+		internal.apply(record, false, seconds(this.#options.clock), !this.#options.isActiveActive);
 		this.#options.adopted?.(record);
 	}
 

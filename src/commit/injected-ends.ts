@@ -10,10 +10,12 @@ import { directions, isGre } from "./gre-entry.ts";
 import type { InjectCounters } from "./inject-counters.ts";
 import { isLonger } from "./injected-peer.ts";
 import type { InjectedPeers } from "./injected-peers.ts";
+import type { Precedence } from "./precedence.ts";
 
 export interface InjectedEndsOptions {
 	clock: Clock;
 	peers: InjectedPeers;
+	precedence: Precedence;
 	injector: ConntrackInjector;
 	/** This node's own conntracks. */
 	conntracks: InternalCache;
@@ -37,29 +39,29 @@ export class InjectedEnds {
 		return this.#ended.length;
 	}
 
-	/** @param record whose TIMEOUT is what it has left if no packet has come, or that has none */
-	push(record: ConntrackRecord): void {
-		this.#ended.push(record);
+	/**
+	 * @param record whose TIMEOUT is what it has left if no packet has come, or that has none
+	 * @param told the second in which the peer last told of it before its end
+	 */
+	push(record: ConntrackRecord, told: number): void {
+		this.#ended.push(record, told);
 	}
 
 	/** Writes the oldest of them. @throws NetlinkError when the kernel could not be asked at all */
 	write(most: number): void {
-		const { clock, peers, injector, conntracks, counters } = this.#options;
+		const { clock, peers, precedence, injector, counters } = this.#options;
 		const now = Math.floor(clock.now() / 1000);
 		const over: ConntrackRecord[] = [];
 		const doubtful: ConntrackRecord[] = [];
-		for (const record of this.#ended.take(most)) {
+		for (const { record, told } of this.#ended.take(most)) {
 			// told again meanwhile, or another peer has it
 			if (peers.placeOf(record)) continue;
 			const known = peers.own(record);
 			if (known >= 0) {
-				if (peers.isAlive(known, now)) {
-					counters.kept++;
-					continue;
-				}
-				conntracks.bury(known, now);
-				this.#options.changed();
-				over.push(record);
+				const verdict = precedence.atEnd(known, told, now);
+				if (verdict === "alive") counters.kept++;
+				else if (verdict === "over" || (record[HAS]! & H_TIMEOUT) === 0) this.#bury(record, now, over);
+				else doubtful.push(record);
 			} else if (isGre(record)) over.push(...directions(record));
 			// each packet of a connection that is over would have been told of by an event
 			else if ((record[HAS]! & H_TIMEOUT) === 0 || isOver(record)) over.push(record);
@@ -67,21 +69,33 @@ export class InjectedEnds {
 		}
 		injector.get(doubtful).forEach((found, i) => {
 			const record = doubtful[i]!;
+			// its end is this kernel's own news
 			if (!found) return;
 			if (isLonger(found[TIMEOUT]! >>> 0, record[TIMEOUT]! >>> 0)) this.#prolonged(found, now);
-			else over.push(record);
+			else this.#bury(record, now, over);
 		});
 		const { deleted, failed } = injector.delete(over);
 		counters.destroyed += deleted;
 		counters.destroyFailed += failed;
 	}
 
+	/** It is to be deleted; if it is this node's own, it has ended. */
+	#bury(record: ConntrackRecord, now: number, over: ConntrackRecord[]): void {
+		const { peers, conntracks, changed } = this.#options;
+		over.push(record);
+		const known = peers.own(record);
+		if (known < 0) return;
+		conntracks.bury(known, now);
+		changed();
+	}
+
 	/** Packets that changed nothing have passed here: it is this node's. */
 	#prolonged(found: ConntrackRecord, now: number): void {
-		const { conntracks, counters, adopted, changed } = this.#options;
+		const { peers, conntracks, counters, adopted, changed } = this.#options;
 		counters.kept++;
+		const isNew = peers.own(found) < 0;
 		conntracks.apply(found, false, now);
-		adopted?.(found);
+		if (isNew) adopted?.(found);
 		changed();
 	}
 }

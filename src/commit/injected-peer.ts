@@ -4,12 +4,14 @@ import { INJECTED, UPDATED } from "../cache/record-layout.ts";
 import type { RecordStore } from "../cache/record-store.ts";
 import { SlotSet } from "../cache/slot-set.ts";
 import { CONNTRACK } from "../conntrack/kind.ts";
+import { TCP_CLOSE, TCP_ESTABLISHED, tcpState } from "../conntrack/protoinfo.ts";
 import {
 	CONNTRACK_WORDS,
 	type ConntrackRecord,
 	H_HELPER,
 	H_MASTER,
 	H_REPLY,
+	H_TCP,
 	H_TIMEOUT,
 	HAS,
 	HELPER,
@@ -29,11 +31,16 @@ const LOST_MS = 1000;
 /** Seconds by which a timeout may be longer than the peer's without a packet: both are rounded. */
 const SLACK = 2;
 
+/** Slots that there is room for at first. */
+const SLOTS_AT_FIRST = 1024;
+
 /** A peer, as far as its entries are injected. */
 export interface InjectionPeer {
 	/** By Kind. */
 	readonly external: readonly [ExternalCache, ExternalCache];
 	readonly isUp: boolean;
+	/** Differs for each process of the node; 0 before it has been heard. */
+	readonly epochTag: number;
 	/** What it tells now may be of any age. */
 	readonly isReceivingBulk: boolean;
 	readonly state: { readonly isPrimary: boolean };
@@ -43,8 +50,11 @@ export interface InjectedPeerOptions {
 	clock: Clock;
 	/** There is something to write. */
 	wake: () => void;
-	/** The conntrack has ended at the peer. TIMEOUT is what it should have left if no packet came; the record is reused. */
-	ended: (record: ConntrackRecord) => void;
+	/**
+	 * The conntrack has ended at the peer, which told of it last at `told`, in seconds. TIMEOUT is what it should have left if no
+	 * packet came; the record is reused.
+	 */
+	ended: (record: ConntrackRecord, told: number) => void;
 }
 
 export class InjectedPeer {
@@ -57,10 +67,11 @@ export class InjectedPeer {
 	readonly #options: InjectedPeerOptions;
 	/** Injected entries that have become other connections since. Part of `told`. */
 	readonly #altered = new SlotSet();
-	/** Injected later than the peer has told: their timeouts say nothing about packets. Bounded by the cache. */
-	readonly #renewed = new SlotSet();
-	/** Slots of entries that this kernel has dropped. Bounded by the cache. */
+	/** When it was injected, in seconds, by slot, where that was later than the peer has told; else 0. Bounded by the cache. */
+	#renewed = new Int32Array(SLOTS_AT_FIRST);
+	/** Slots of entries that this kernel has let expire; and of those that were this node's own. Bounded by the cache. */
 	readonly #lost = new SlotSet();
+	readonly #lostOwn = new SlotSet();
 	#cancel: (() => void) | undefined;
 	/** The slot whose entry has just been told once more. */
 	#unchanged = -1;
@@ -106,8 +117,7 @@ export class InjectedPeer {
 
 	/** The entry is about to be written. `now` in seconds. @returns whether it is another connection than the injected one */
 	taken(slot: number, now: number): boolean {
-		if (now - this.store.header(slot, UPDATED) > 1) this.#renewed.add(slot);
-		else if (this.#renewed.size > 0) this.#renewed.delete(slot);
+		this.#setRenewed(slot, now - this.store.header(slot, UPDATED) > 1 ? now : 0);
 		this.retries.forget(slot);
 		return this.#altered.size > 0 && this.#altered.delete(slot);
 	}
@@ -124,24 +134,32 @@ export class InjectedPeer {
 		this.retries.add(slot);
 	}
 
-	/** This kernel has dropped the entry by itself: if the peer still has it in a while, it comes back. */
-	lost(slot: number): void {
+	/**
+	 * This kernel has dropped the entry by itself: if the peer still has it in a while, it comes back. One that was this node's
+	 * own only if the connection goes on at the peer: what is closing expires there, too, a moment sooner or later.
+	 */
+	lost(slot: number, wasOwn: boolean): void {
 		if (!this.peer.isUp) return;
 		this.#lost.add(slot);
+		if (wasOwn) this.#lostOwn.add(slot);
 		this.#cancel ??= this.#options.clock.after(LOST_MS, () => {
 			this.#cancel = undefined;
 			for (const each of this.#lost) {
-				if (this.peer.isUp && this.store.isLive(each) && !this.isInjected(each)) this.#add(each);
+				if (!this.peer.isUp || !this.store.isLive(each) || this.isInjected(each)) continue;
+				// what is kept of a node that has restarted, for its own sake, says nothing of what it has
+				if (!this.peer.external[CONNTRACK].isConfirmed(each)) continue;
+				if (!this.#lostOwn.has(each) || !this.#isClosing(each)) this.#add(each);
 			}
 			this.#lost.clear();
+			this.#lostOwn.clear();
 		});
 	}
 
 	/** Whether the injected entry has more time left than without a packet: `left` as this kernel says now, in seconds. */
 	isRefreshed(slot: number, left: number, now: number): boolean {
-		if (this.#renewed.has(slot)) return false;
 		this.store.read(slot, this.#record);
-		return isLonger(left, timeLeft(this.#record, this.store.header(slot, UPDATED), now));
+		const since = this.#renewed[slot] || this.store.header(slot, UPDATED);
+		return isLonger(left, timeLeft(this.#record, since, now));
 	}
 
 	close(): void {
@@ -152,6 +170,22 @@ export class InjectedPeer {
 	#add(slot: number): void {
 		this.told.add(slot);
 		this.#options.wake();
+	}
+
+	#setRenewed(slot: number, second: number): void {
+		if (slot >= this.#renewed.length) {
+			if (second === 0) return;
+			const longer = new Int32Array(Math.max(slot + 1, 2 * this.#renewed.length));
+			longer.set(this.#renewed);
+			this.#renewed = longer;
+		}
+		this.#renewed[slot] = second;
+	}
+
+	#isClosing(slot: number): boolean {
+		this.store.read(slot, this.#record);
+		const state = (this.#record[HAS]! & H_TCP) !== 0 ? tcpState(this.#record) : TCP_ESTABLISHED;
+		return state > TCP_ESTABLISHED && state <= TCP_CLOSE;
 	}
 
 	/** An entry that comes back with its peer as it was costs the kernel nothing. */
@@ -168,17 +202,21 @@ export class InjectedPeer {
 		const isWritten = !this.told.delete(slot) || this.isInjected(slot);
 		this.#altered.delete(slot);
 		this.#lost.delete(slot);
+		this.#lostOwn.delete(slot);
 		this.retries.forget(slot);
-		const isRenewed = this.#renewed.delete(slot);
+		const told = store.header(slot, UPDATED);
+		// of this node's own the timeout is older than the peer's last word
+		const since = (this.isInjected(slot) && this.#renewed[slot]) || told;
+		this.#setRenewed(slot, 0);
 		// another peer's view of it counts, and its end will
 		if (isWritten && store.isOwned(slot)) {
 			const record = this.#record;
 			const now = Math.floor(this.#options.clock.now() / 1000);
 			store.read(slot, record);
-			const left = isRenewed ? undefined : timeLeft(record, store.header(slot, UPDATED), now);
+			const left = timeLeft(record, since, now);
 			if (left === undefined) record[HAS]! &= ~H_TIMEOUT;
 			else record[TIMEOUT] = left;
-			this.#options.ended(record);
+			this.#options.ended(record, told);
 		}
 		store.setMark(slot, INJECTED, false);
 	}

@@ -9,31 +9,22 @@ import type { InternalCache } from "../cache/internal-cache.ts";
 import { ALIVE_HERE, INJECTED, LATER_HERE, UPDATED } from "../cache/record-layout.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import type { LabelMask } from "../conntrack/labels.ts";
-import { writeMasterKey } from "../conntrack/master.ts";
 import type { NameTable } from "../conntrack/names.ts";
-import {
-	type ConntrackRecord,
-	H_MASTER,
-	H_TIMEOUT,
-	HAS,
-	newConntrackRecord,
-	STATUS,
-	TIMEOUT,
-} from "../conntrack/record.ts";
-import { IPS_FIXED_TIMEOUT } from "../conntrack/status.ts";
+import { type ConntrackRecord, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Native } from "../system/native.ts";
 import type { Sysctl } from "../system/sysctl.ts";
 import { mayMakeRoom } from "./clash.ts";
 import { ConntrackInjector } from "./conntrack-injector.ts";
-import { masterKey } from "./conntrack-requests.ts";
 import { ExpectationInjection, type HeldJudge } from "./expectation-injection.ts";
-import { isGre } from "./gre-entry.ts";
 import { type InjectCounters, newInjectCounters } from "./inject-counters.ts";
 import { InjectedEnds } from "./injected-ends.ts";
+import { InjectedOwnership } from "./injected-ownership.ts";
 import { InjectedPeer, type InjectionPeer } from "./injected-peer.ts";
 import { InjectedPeers, type InjectedPlace } from "./injected-peers.ts";
 import type { JoinedEntry, Refusal } from "./messages.ts";
+import { Orphans } from "./orphans.ts";
+import { type Precedence, SharedPrecedence, TermPrecedence } from "./precedence.ts";
 
 /** Entries that are written in one go, and the longest that a slice holds up the event loop, milliseconds. */
 const STRIDE = 512;
@@ -54,6 +45,8 @@ export interface InjectionOptions {
 	/** When this node was last put in charge, as for a commit; and whether it is. */
 	termBegan: () => number;
 	isPrimary: () => boolean;
+	/** All nodes forward (`Role active-active`): there are no terms. */
+	isActiveActive?: boolean;
 	/** A commit is under way: it does the work, and this waits. */
 	isCommitting: () => boolean;
 	/** Delivers the kernel's events that are waiting. */
@@ -80,6 +73,10 @@ export class Injection {
 	readonly #expectations: ExpectationInjection;
 	readonly #peers: InjectedPeers;
 	readonly #ends: InjectedEnds;
+	readonly #ownership: InjectedOwnership;
+	readonly #precedence: Precedence;
+	/** Of active/active. */
+	readonly #orphans: Orphans | undefined;
 	readonly #record = newConntrackRecord();
 	/** What is being written; for when it cannot be. At most STRIDE. */
 	#batch: [InjectedPeer, number][] = [];
@@ -93,12 +90,27 @@ export class Injection {
 	constructor(options: InjectionOptions) {
 		this.#options = options;
 		this.#injector = new ConntrackInjector(options);
-		const { clock, termBegan, isPrimary, adopted, internal } = options;
+		const { clock, termBegan, isPrimary, adopted, internal, pump } = options;
 		const conntracks = internal[CONNTRACK];
-		this.#peers = new InjectedPeers({ conntracks, termBegan, isPrimary });
+		this.#peers = new InjectedPeers(conntracks);
+		const hasPrimaryPeer = (): boolean => this.#peers.all.some(({ peer }) => peer.state.isPrimary);
+		this.#precedence = options.isActiveActive
+			? new SharedPrecedence(conntracks)
+			: new TermPrecedence(conntracks, { termBegan, isPrimary, hasPrimaryPeer });
+		this.#ownership = new InjectedOwnership({
+			clock,
+			peers: this.#peers,
+			precedence: this.#precedence,
+			conntracks,
+			...(adopted && { adopted }),
+		});
+		if (options.isActiveActive) {
+			this.#orphans = new Orphans({ clock, internal, pump, ...(adopted && { adopted }) });
+		}
 		this.#ends = new InjectedEnds({
 			clock,
 			peers: this.#peers,
+			precedence: this.#precedence,
 			injector: this.#injector,
 			conntracks,
 			counters: this.counters[CONNTRACK],
@@ -134,41 +146,27 @@ export class Injection {
 			new InjectedPeer(peer, {
 				clock,
 				wake: () => this.#wake(),
-				ended: (record) => {
-					this.#ends.push(record);
+				ended: (record, told) => {
+					this.#ends.push(record, told);
 					this.#wake();
 				},
 			}),
 		);
 		this.#expectations.follow(peer);
+		this.#orphans?.follow(peer);
 	}
 
-	/**
-	 * A packet has changed a conntrack of this kernel, or something that belongs to it: if it was a peer's until now, it is
-	 * this node's own from now on.
-	 */
+	/** See InjectedOwnership. */
 	adopt(record: ConntrackRecord): void {
-		const internal = this.#options.internal[CONNTRACK];
-		if (this.#peers.own(record) >= 0) return;
-		const place = this.#peers.placeOf(record);
-		if (!place?.peer.isInjected(place.slot)) return;
-		const told = newConntrackRecord();
-		place.peer.store.read(place.slot, told);
-		internal.apply(told, false, this.#seconds());
-		this.#options.adopted?.(told);
+		this.#ownership.adopt(record);
 	}
 
-	/** The same for the master of a conntrack that a packet has made. */
 	adoptMaster(record: ConntrackRecord): void {
-		if ((record[HAS]! & H_MASTER) !== 0) this.adopt(masterKey(record));
+		this.#ownership.adoptMaster(record);
 	}
 
-	/** The same for the master of an expectation that a helper has made here. */
 	adoptMasterOf(expectation: Int32Array): void {
-		for (const zone of [0, ...this.#options.internal[CONNTRACK].zones]) {
-			writeMasterKey(this.#record, expectation, zone);
-			this.adopt(this.#record);
-		}
+		this.#ownership.adoptMasterOf(expectation);
 	}
 
 	/**
@@ -179,41 +177,18 @@ export class Injection {
 	 */
 	gone(kind: Kind, record: Int32Array, isOwnDoing: boolean): boolean {
 		if (kind === EXPECTATION) return this.#expectations.gone(record);
-		const isOwn = this.#peers.own(record) >= 0;
-		let isInjected = false;
-		for (const peer of this.#peers.all) {
-			const slot = peer.find(record);
-			if (slot < 0 || !peer.isInjected(slot)) continue;
-			isInjected = true;
-			peer.store.setMark(slot, INJECTED, false);
-			// its packets pass the peer, and prolong it there
-			if (!isOwn && isOwnDoing && peer.store.isOwned(slot)) peer.lost(slot);
-		}
-		return isInjected && !isOwn;
+		return this.#ownership.gone(record, isOwnDoing);
 	}
 
 	/** Whether an entry that a dump has shown is a peer's, and of no concern to the internal cache. */
 	isForeign(kind: Kind, record: Int32Array): boolean {
 		if (kind === EXPECTATION) return this.#expectations.isForeign(record);
-		if (this.#peers.own(record) >= 0) return false;
-		// the two directions of a call have keys of their own (gre-entry.ts)
-		if (isGre(record) && (record[STATUS]! & IPS_FIXED_TIMEOUT) !== 0) return true;
-		const place = this.#peers.placeOf(record);
-		if (!place?.peer.isInjected(place.slot)) return false;
-		const { peer, slot } = place;
-		return (
-			(record[HAS]! & H_TIMEOUT) === 0 || !peer.isRefreshed(slot, record[TIMEOUT]! >>> 0, this.#seconds())
-		);
+		return this.#ownership.isForeign(record);
 	}
 
 	/** This node gives its own entry up to the peer that holds it, too. @returns false if none does */
 	handOver(record: ConntrackRecord): boolean {
-		const place = this.#peers.placeOf(record);
-		if (!place) return false;
-		const known = this.#peers.own(record);
-		if (known >= 0) this.#options.internal[CONNTRACK].withdraw(known, this.#seconds());
-		place.peer.again(place.slot);
-		return true;
+		return this.#ownership.handOver(record);
 	}
 
 	/** Writes what is waiting, one slice. */
@@ -248,6 +223,7 @@ export class Injection {
 	close(): void {
 		this.#isClosed = true;
 		this.#cancel?.();
+		this.#orphans?.close();
 		for (const peer of this.#peers.all) peer.close();
 		this.#expectations.close();
 		this.#injector.close();
@@ -306,15 +282,17 @@ export class Injection {
 		// what the kernel has and the cache has not is so young that its event has not been read yet
 		let view = isInjected ? 0 : ALIVE_HERE;
 		if (known >= 0) {
-			view = this.#peers.viewOf(peer, known, store.header(slot, UPDATED));
+			view = this.#precedence.viewOf(peer.peer, known, record, store.header(slot, UPDATED));
 			if (view === 0) {
-				// it was of an earlier term, and is the peer's
-				this.#options.internal[CONNTRACK].withdraw(known, now);
+				const own = this.#options.internal[CONNTRACK];
+				// it was of an earlier term, and is the peer's; or it was another connection
+				if (this.#precedence.endsWhatGivesWay) own.bury(known, now);
+				else own.withdraw(known, now);
 				this.#isDirty = true;
 			}
 		}
 		const isAnother = peer.taken(slot, now);
-		if (known < 0 && !isInjected && this.#peers.isStale(peer)) return;
+		if (known < 0 && !isInjected && this.#precedence.isStale(peer.peer)) return;
 		if (store.hasMark(slot, BOTH) || view !== 0) {
 			store.setMark(slot, ALIVE_HERE, (view & ALIVE_HERE) !== 0);
 			store.setMark(slot, LATER_HERE, (view & LATER_HERE) !== 0);
@@ -376,7 +354,7 @@ export class Injection {
 	#mayGo(occupant: ConntrackRecord, record: ConntrackRecord, { peer, slot }: InjectedPlace): boolean {
 		if (mayMakeRoom(this.#peers.all, occupant, record)) return true;
 		const known = this.#peers.own(occupant);
-		if (known >= 0) return this.#peers.viewOf(peer, known, peer.store.header(slot, UPDATED)) === 0;
+		if (known >= 0) return this.#precedence.mayGo(peer.peer, known, peer.store.header(slot, UPDATED));
 		// a kernel has a tuple once: the peer's had to end the one before it had the other
 		const theirs = peer.find(occupant);
 		return theirs >= 0 && peer.isInjected(theirs) && peer.store.version(theirs) < peer.store.version(slot);

@@ -34,7 +34,7 @@ export interface CommitReport {
 	offlineCause?: string;
 	/** Of a rehearsal: entries of this kernel that its copy does not have. */
 	notCopied?: number;
-	role: "primary" | "backup";
+	role: "primary" | "backup" | "active-active";
 	term: number;
 	peers: readonly CommittedPeer[];
 	halves: readonly HalfReport[];

@@ -34,6 +34,7 @@ test("an empty file gives the defaults, without sync and stats", () => {
 test("Sync with only a link gets the defaults of FTFW and a warning", () => {
 	assert.deepEqual(sync(""), {
 		mode: "FTFW",
+		role: "primary-backup",
 		resendQueueSize: 131072,
 		ackWindowSize: 300,
 		purgeTimeout: 60,

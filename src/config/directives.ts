@@ -55,11 +55,16 @@ const modeChoice: ArgumentSpec = {
 };
 const modePlaces = { FTFW: "Mode FTFW", NOTRACK: "Mode NOTRACK", ALARM: "Mode ALARM" } as const;
 
+const roleChoice: ArgumentSpec = { ...choice("primary-backup", "active-active"), anyCase: true };
+
 const destination: Extra = { field: "destinations" };
 const destinations: Extra = { ...destination, repeats: true };
 
 const sync: readonly DirectiveSpec[] = [
 	row("Mode", "Sync", modeChoice, "how states are replicated", { block: { placeByArgument: modePlaces } }),
+	row("Role", "Sync", roleChoice, "whether one firewall forwards, or all of them at the same time", {
+		default: "primary-backup",
+	}),
 	row(
 		"ResendQueueSize",
 		"Mode FTFW",

@@ -10,7 +10,7 @@ import type { Report } from "./problem.ts";
 import { show } from "./problem.ts";
 import { Section } from "./section.ts";
 import type { Directive } from "./syntax.ts";
-import type { LinkConfig, SyncConfig, SyncMode } from "./types.ts";
+import type { LinkConfig, SyncConfig, SyncMode, SyncRole } from "./types.ts";
 
 /** conntrackd's limit of redundant links. */
 const LINKS_MAX = 4;
@@ -34,13 +34,15 @@ const HELPERS = [
 
 /** Builds the configuration of the Sync sections, of which there is at least one. Problems go to the report. */
 export function buildSync(directive: Directive, section: Section, report: Report): SyncConfig {
-	const { mode, values } = buildMode(directive, section, report);
+	const role = section.text("Role") as SyncRole;
+	const { mode, values } = buildMode(directive, section, role, report);
 	const options = new Section("Options", report);
 	for (const block of section.blocks("Options")) options.add(block.block!);
 	const links = buildLinks(directive, section, report);
 	const expectationSync = buildExpectationSync(section.blocks("Options"), report);
 	return {
 		mode,
+		role,
 		...values,
 		links,
 		...omitUndefined({ peers: buildPeers(section, links, report) }),
@@ -57,12 +59,20 @@ export function buildSync(directive: Directive, section: Section, report: Report
 
 type ModeValues = Omit<
 	SyncConfig,
-	"mode" | "links" | "peers" | "tcpWindowTracking" | "labels" | "expectationSync" | "expectationPolicy"
+	| "mode"
+	| "role"
+	| "links"
+	| "peers"
+	| "tcpWindowTracking"
+	| "labels"
+	| "expectationSync"
+	| "expectationPolicy"
 >;
 
 function buildMode(
 	directive: Directive,
 	section: Section,
+	role: SyncRole,
 	report: Report,
 ): { mode: SyncMode; values: ModeValues } {
 	const blocks = section.blocks("Mode");
@@ -77,11 +87,16 @@ function buildMode(
 		report.warn(written, `${show(written.text)} is the old name of ${mode}`);
 	}
 	const modeSection = new Section(place, report).add(last?.block ?? []);
-	return { mode, values: buildModeValues(mode, modeSection, section, report) };
+	return { mode, values: buildModeValues({ mode, role }, modeSection, section, report) };
 }
 
 /** Times may stand in the Mode section or, in older files, directly in Sync; the Mode section counts. */
-function buildModeValues(mode: SyncMode, section: Section, sync: Section, report: Report): ModeValues {
+function buildModeValues(
+	{ mode, role }: { mode: SyncMode; role: SyncRole },
+	section: Section,
+	sync: Section,
+	report: Report,
+): ModeValues {
 	const isFtfw = mode === "FTFW";
 	const ftfw = isFtfw ? section : new Section("Mode FTFW", report);
 	const alarm = mode === "ALARM" ? section : new Section("Mode ALARM", report);
@@ -89,7 +104,9 @@ function buildModeValues(mode: SyncMode, section: Section, sync: Section, report
 	const time = (word: string, from: Section): Section => (from.entry(word) ? from : sync);
 
 	const cacheSection = isFtfw ? ftfw : notrack;
-	const disableExternalCache = cacheSection.flag("DisableExternalCache");
+	const isShared = role === "active-active";
+	if (isShared) checkRole(sync, mode, cacheSection, notrack, report);
+	const disableExternalCache = isShared || cacheSection.flag("DisableExternalCache");
 	const commitSection = time("CommitTimeout", section);
 	let commitTimeout = commitSection.optionalNumber("CommitTimeout");
 	if (disableExternalCache && commitTimeout !== undefined) {
@@ -104,10 +121,38 @@ function buildModeValues(mode: SyncMode, section: Section, sync: Section, report
 		refreshTime: time("RefreshTime", alarm).number("RefreshTime"),
 		cacheTimeout: time("CacheTimeout", alarm).number("CacheTimeout"),
 		disableExternalCache,
-		disableInternalCache: notrack.flag("DisableInternalCache"),
+		disableInternalCache: !isShared && notrack.flag("DisableInternalCache"),
 		startupResync: cacheSection.flag("StartupResync"),
 		...omitUndefined({ commitTimeout }),
 	};
+}
+
+/**
+ * Of nodes that all forward each needs what the others have, at once, so DisableExternalCache goes without saying; and each
+ * has to know which connections are its own.
+ */
+function checkRole(sync: Section, mode: SyncMode, cache: Section, notrack: Section, report: Report): void {
+	const { directive: at } = sync.entry("Role")!;
+	if (mode === "ALARM") {
+		report.error(
+			at,
+			"Role active-active does not go with Mode ALARM, which puts nothing into the kernel at once",
+		);
+	}
+	const off = cache.entry("DisableExternalCache");
+	if (off?.value === false) {
+		report.warn(
+			off.directive,
+			`DisableExternalCache off has no effect: with Role active-active of line ${at.line} every node needs the others' states in its kernel`,
+		);
+	}
+	const bypass = notrack.entry("DisableInternalCache");
+	if (bypass?.value === true) {
+		report.warn(
+			bypass.directive,
+			`DisableInternalCache has no effect: with Role active-active of line ${at.line} every node has to know its own states`,
+		);
+	}
 }
 
 function buildLinks(directive: Directive, section: Section, report: Report): LinkConfig[] {

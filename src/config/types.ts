@@ -61,8 +61,12 @@ export interface ExpectationPolicyConfig {
 	helpers: Partial<Record<PolicyHelper, HelperPolicyConfig>>;
 }
 
+/** Whether one node is in charge, or all of them forward. */
+export type SyncRole = "primary-backup" | "active-active";
+
 export interface SyncConfig {
 	mode: SyncMode;
+	role: SyncRole;
 	/** Objects. */
 	resendQueueSize: number;
 	/** Messages. */

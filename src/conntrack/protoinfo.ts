@@ -18,6 +18,8 @@ export const TCP_STATES: readonly string[] = [
 	"SYN_SENT2",
 ];
 
+export const TCP_SYN_SENT = 1;
+export const TCP_SYN_RECV = 2;
 export const TCP_ESTABLISHED = 3;
 export const TCP_TIME_WAIT = 7;
 export const TCP_CLOSE = 8;

@@ -15,7 +15,7 @@ import type { AccountDecoder } from "./decode-accounting.ts";
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { ExpectationDecoder } from "./decode-expectation.ts";
 import { attributesOf, eachMessage, messageFlags, messagePort, messageType } from "./message.ts";
-import { BURST_MAX_MS, ReadingPace } from "./reading-pace.ts";
+import { BURST_MAX_MS, BURST_MIN_MS, ReadingPace } from "./reading-pace.ts";
 import { NetlinkSocket } from "./socket.ts";
 
 export type EventKind = "new" | "update" | "destroy";
@@ -55,6 +55,8 @@ export interface ListenerOptions {
 	expectations: boolean;
 	receiveBuffer: number;
 	reliable: boolean;
+	/** In a storm, too, no event waits for others for longer than BURST_MIN_MS; else for BURST_MAX_MS at most. */
+	isUrgent?: boolean;
 	ignorePorts?: readonly number[];
 	/** A program for the socket in their place. */
 	filter?: Uint8Array;
@@ -95,7 +97,10 @@ export class EventListener {
 		this.socket = new NetlinkSocket(options.native, { ...options, groups });
 		// a storm that begins between two bursts must not fill more than half of the buffer
 		const bearable = Math.floor(this.socket.receiveBuffer / 2 / (STORM_PER_MS * EVENT_CHARGE));
-		this.#pace = new ReadingPace(options.clock.now(), Math.min(bearable, BURST_MAX_MS));
+		this.#pace = new ReadingPace(
+			options.clock.now(),
+			Math.min(bearable, options.isUrgent ? BURST_MIN_MS : BURST_MAX_MS),
+		);
 	}
 
 	/** Begins to deliver; events since the constructor wait in the socket. */

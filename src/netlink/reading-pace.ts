@@ -16,7 +16,7 @@ const LEAVE_AFTER_MS = 50;
 /** Events that one burst should bring: they are still in the processor's cache when they are read. */
 const BURST_EVENTS = 256;
 /** Milliseconds between bursts. */
-const BURST_MIN_MS = 1;
+export const BURST_MIN_MS = 1;
 export const BURST_MAX_MS = 5;
 
 export class ReadingPace {

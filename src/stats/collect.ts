@@ -100,6 +100,7 @@ export function nodeStats({ contacts, mode }: Ftfw): NodeStats {
 	const { state, conflict } = contacts;
 	return {
 		isPrimary: state.isPrimary,
+		isActiveActive: state.isActiveActive,
 		term: state.term,
 		...(mode.id === 0 ? {} : { mode: modeName(mode.id) }),
 		...(conflict ? { rival: formatNode(conflict.node) } : {}),
@@ -160,6 +161,7 @@ export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 		...(Number.isFinite(peer.heardAt) ? { rxAgeMs: Math.round(now - peer.heardAt) } : {}),
 		held: peer.external[0].store.live + peer.external[1].store.live,
 		isPrimary: peer.state.isPrimary,
+		isActiveActive: peer.state.isActiveActive,
 		term: peer.state.term,
 		...modeStats(ftfw, peer),
 		theirs: theirEquality(peer, now),

@@ -158,6 +158,7 @@ export interface PeerStats {
 	held: number;
 	/** It says that it is primary; the latest takeover in the cluster has the highest term. */
 	isPrimary: boolean;
+	isActiveActive: boolean;
 	term: number;
 	/** How it replicates; absent: Mode FTFW, as this node. */
 	mode?: string;
@@ -199,6 +200,7 @@ export interface ClusterStats {
 /** This node among the others. */
 export interface NodeStats {
 	isPrimary: boolean;
+	isActiveActive: boolean;
 	term: number;
 	/** How it replicates; absent: Mode FTFW. */
 	mode?: string;
@@ -301,6 +303,7 @@ export function makePeerStats(node: number, address: string): PeerStats {
 		inFlight: 0,
 		held: 0,
 		isPrimary: false,
+		isActiveActive: false,
 		term: 0,
 		theirs: makeEqualityStats(),
 		ours: makeEqualityStats(),

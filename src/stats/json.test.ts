@@ -87,8 +87,12 @@ const peer = (changes: Partial<PeerStats>): PeerStats => ({
 
 test("a peer says whether it is equal, and why not", () => {
 	const verdict = (changes: Partial<PeerStats>) =>
-		parse(clusterJson({ node: { isPrimary: true, term: 3 }, peers: [peer({ state: "up", ...changes })] }))
-			.peers[0].theirs;
+		parse(
+			clusterJson({
+				node: { isPrimary: true, isActiveActive: false, term: 3 },
+				peers: [peer({ state: "up", ...changes })],
+			}),
+		).peers[0].theirs;
 	const { theirs } = peer({});
 	assert.deepEqual(verdict({}), {
 		verdict: "unverified",
@@ -111,7 +115,7 @@ test("a peer says whether it is equal, and why not", () => {
 	assert.equal(verdict({ theirs: { ...told, isSuspended: true } }).verdict, "suspended");
 	assert.equal(verdict({ theirs: told, state: "down" }).verdict, "absent");
 	const { node, peers } = parse(
-		clusterJson({ node: { isPrimary: true, term: 3, rival: "a" }, peers: [peer({})] }),
+		clusterJson({ node: { isPrimary: true, isActiveActive: false, term: 3, rival: "a" }, peers: [peer({})] }),
 	);
 	assert.deepEqual(node, { role: "primary", term: 3, mode: "FTFW", rival: "a" });
 	assert.equal(peers[0].heardMillisecondsAgo, null);

@@ -103,8 +103,8 @@ export const policyJson = ({ counts, keptBack, onViolation }: PolicyStats): Json
 	awaitingMaster: keptBack[AWAITS_MASTER] ?? 0,
 });
 
-const roleJson = ({ isPrimary, term, mode = "FTFW" }: ClusterStats["node"]) => ({
-	role: isPrimary ? "primary" : "backup",
+const roleJson = ({ isPrimary, isActiveActive, term, mode = "FTFW" }: ClusterStats["node"]) => ({
+	role: isActiveActive ? "active-active" : isPrimary ? "primary" : "backup",
 	term,
 	mode,
 });

@@ -33,12 +33,14 @@ function renderTheirs(peer: PeerStats): string {
 
 interface Role {
 	isPrimary: boolean;
+	isActiveActive: boolean;
 	term: number;
 	mode?: string;
 }
 
-const role = ({ isPrimary, term, mode }: Role): string =>
-	`role=${isPrimary ? "primary" : "backup"} term=${term}${mode === undefined ? "" : ` mode=${mode}`}`;
+const role = ({ isPrimary, isActiveActive, term, mode }: Role): string =>
+	(isActiveActive ? "role=active-active" : `role=${isPrimary ? "primary" : "backup"} term=${term}`) +
+	(mode === undefined ? "" : ` mode=${mode}`);
 
 function renderEquality(stats: EqualityStats, state: PeerStats["state"]): string {
 	const { differing, refused, refusals, wrong } = stats;

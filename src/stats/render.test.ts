@@ -239,13 +239,17 @@ test("peers are a last block of -s and -s network, only when they are given", ()
 			rxAgeMs: 12,
 			held: 31,
 			isPrimary: true,
+			isActiveActive: false,
 			term: 4,
 			theirs: { ...other.theirs, verifiedSeconds: 0.84, refused: 2, refusals: [2] },
 			ours: { ...other.ours, verifiedSeconds: 61, differing: 1, wrong: 5 },
 		},
 		makePeerStats(3, "fd00::3"),
 	];
-	const cluster = { node: { isPrimary: true, term: 3, rival: "192.168.100.2" }, peers };
+	const cluster = {
+		node: { isPrimary: true, isActiveActive: false, term: 3, rival: "192.168.100.2" },
+		peers,
+	};
 	const block =
 		"peers:\nthis node: role=primary term=3 CONFLICT: 192.168.100.2 says that it is primary, too\n" +
 		"node=2 address=192.168.100.2 state=up dirty=3 in-flight=4 rx-age=12ms held=31 role=primary term=4\n" +

@@ -17,7 +17,15 @@ function greet(to: SimulatedNode, sender: number, versions: [number, number], no
 	const writer = new MsgpackWriter(new Uint8Array(1024));
 	writer.bytes.fill(sender, HEADER_SIZE, HEADER_SIZE + EPOCH_SIZE);
 	writer.at = HEADER_SIZE + EPOCH_SIZE;
-	const state = { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] };
+	const state = {
+		isPrimary: false,
+		isActiveActive: false,
+		term: 0,
+		policy: 0,
+		mode: 0,
+		hasNoCache: false,
+		keys: [],
+	};
 	writeHello(writer, { credit: 9, state }, [], 0, 1000);
 	[writer.bytes[HEADER_SIZE + EPOCH_SIZE + 2], writer.bytes[HEADER_SIZE + EPOCH_SIZE + 3]] = versions;
 	const tag = (sender * 0x01010101) >>> 0;

@@ -12,9 +12,10 @@ import {
 	sameBytes,
 	writeHello,
 } from "./handshake.ts";
-import { modeName, type ReplicationMode } from "./mode.ts";
+import type { ReplicationMode } from "./mode.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { Control, PEERS_MAX, type Peer } from "./peer.ts";
+import { differencesOf } from "./peer-differences.ts";
 import { Rivalry } from "./rivalry.ts";
 import type { Reject, SyncCounters } from "./sync-counters.ts";
 import { EPOCH_SIZE, FLAG_HELLO, type Frame, HEADER_SIZE } from "./wire/frame.ts";
@@ -64,6 +65,8 @@ export interface ContactsOptions {
 	policy: number;
 	mode: ReplicationMode;
 	hasNoCache: boolean;
+	/** All nodes forward: none is ever primary or backup. */
+	isActiveActive: boolean;
 	keys: () => readonly number[];
 	entropy: (size: number) => Uint8Array;
 	notice: (text: string) => void;
@@ -103,8 +106,9 @@ export class Contacts {
 		this.#options = options;
 		this.#rivalry = new Rivalry(options.notice);
 		this.#epochTag = epochTagOf(options.epoch);
-		const { policy, mode, hasNoCache } = options;
-		this.state = { isPrimary: false, term: 0, policy, mode: mode.id, hasNoCache, keys: [] };
+		const { policy, mode, hasNoCache, isActiveActive } = options;
+		const role = { isPrimary: false, isActiveActive, term: 0 };
+		this.state = { ...role, policy, mode: mode.id, hasNoCache, keys: [] };
 	}
 
 	/** The peer that says it is primary while I am, for longer than a failover takes. */
@@ -217,6 +221,7 @@ export class Contacts {
 
 	/** I have taken over: from now on my view of an entry counts more than any that there was. */
 	becomePrimary(now: number): void {
+		if (this.state.isActiveActive) return;
 		const highest = Math.max(0, ...this.peers.map((peer) => peer.state.term));
 		if (!this.state.isPrimary || highest >= this.state.term) {
 			this.termBegan = this.termFrom(now);
@@ -236,6 +241,7 @@ export class Contacts {
 
 	/** Another node is in charge. */
 	becomeBackup(now: number): void {
+		if (this.state.isActiveActive) return;
 		this.#hasBeenBackup = true;
 		if (!this.state.isPrimary) return;
 		this.state.isPrimary = false;
@@ -262,7 +268,8 @@ export class Contacts {
 			isHeard: peer.hears,
 			challenge,
 			echo,
-			offered: peer.heldUntil > 0 ? peer.unconfirmed : 0,
+			// of nodes that all forward this one has taken it over, and tells of it as its own
+			offered: peer.heldUntil > 0 && !this.state.isActiveActive ? peer.unconfirmed : 0,
 		};
 	}
 
@@ -355,23 +362,7 @@ export class Contacts {
 		peer.state = state;
 		this.#rivalry.watch(this.state, this.peers, now);
 		if (before.term !== state.term) this.#options.termChanged(peer, state.term < before.term);
-		if (peer.modeTold !== state.mode) {
-			peer.modeTold = state.mode;
-			this.#tellOfMode(peer);
-		}
-		if (before.policy !== state.policy && state.policy !== this.state.policy) {
-			this.#options.notice(
-				`node ${formatNode(peer.node)} replicates by another filter than this node: compare the configurations`,
-			);
-		}
-	}
-
-	#tellOfMode({ node, state: { mode } }: Peer): void {
-		if (mode === this.state.mode) return;
-		this.#options.notice(
-			`node ${formatNode(node)} runs Mode ${modeName(mode)} and this node Mode ${modeName(this.state.mode)}: ` +
-				"each sends by its own, and what is lost on the way is put right by neither: compare the configurations",
-		);
+		for (const line of differencesOf(peer, before, this.state)) this.#options.notice(line);
 	}
 
 	/** Answers at once, or with the next tick if an answer has just gone out. */

@@ -38,6 +38,8 @@ export interface FtfwOptions {
 	isCongested?: () => boolean;
 	/** Checksum of what decides which entries are replicated. */
 	policy?: number;
+	/** All nodes forward; absent: one of them is in charge. */
+	isActiveActive?: boolean;
 	/** Fingerprints of the keys in force (their first words). */
 	keys?: () => readonly number[];
 	/** Which expectations of the peers count; absent: all. */

@@ -103,14 +103,13 @@ export class Ftfw {
 			policy: options.policy ?? 0,
 			mode: this.mode,
 			hasNoCache: this.mode.dump !== undefined,
+			isActiveActive: options.isActiveActive ?? false,
 			keys: options.keys ?? (() => []),
 			entropy,
 			notice,
 			hearingChanged: (peer, now) => this.#hearingChanged(peer, now),
-			termChanged: (peer, hasFallen) => {
-				// whom the peer had taken over from may be the owner again
-				for (const one of hasFallen ? this.peers : [peer]) unsupersede(one);
-			},
+			// whom a peer had taken over from may be the owner again
+			termChanged: (peer, hasFallen) => unsupersede(hasFallen ? this.peers : [peer]),
 		});
 		this.equality = new Equality({
 			node,

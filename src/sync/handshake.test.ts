@@ -39,6 +39,7 @@ const arbitraryOwn = fc.record(
 		state: fc.record(
 			{
 				isPrimary: fc.boolean(),
+				isActiveActive: fc.boolean(),
 				term: u32s,
 				policy: u32s,
 				mode: fc.nat(3),
@@ -83,7 +84,15 @@ test("a HELLO says to each peer what is for it, and to others nothing", () => {
 test("a list that does not fit goes round: every peer finds itself in some HELLO", () => {
 	const own = {
 		credit: 1,
-		state: { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] },
+		state: {
+			isPrimary: false,
+			isActiveActive: false,
+			term: 0,
+			policy: 0,
+			mode: 0,
+			hasNoCache: false,
+			keys: [],
+		},
 	};
 	const many = fc.uniqueArray(arbitraryGreeting, {
 		minLength: 21,
@@ -107,7 +116,15 @@ test("a list that does not fit goes round: every peer finds itself in some HELLO
 test("what a later version has put behind the known elements is passed over", () => {
 	const own = {
 		credit: 5,
-		state: { isPrimary: true, term: 2, policy: 3, mode: 0, hasNoCache: false, keys: [4] },
+		state: {
+			isPrimary: true,
+			isActiveActive: false,
+			term: 2,
+			policy: 3,
+			mode: 0,
+			hasNoCache: false,
+			keys: [4],
+		},
 	};
 	const greeting = { ...fc.sample(arbitraryGreeting, 1)[0]!, node: 7 };
 	const hello = written(own, [greeting]);
@@ -160,7 +177,15 @@ test("a HELLO with any byte changed is read or refused, and never throws", () =>
 test("a HELLO with more entries than there can be is refused", () => {
 	const own = {
 		credit: 1,
-		state: { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] },
+		state: {
+			isPrimary: false,
+			isActiveActive: false,
+			term: 0,
+			policy: 0,
+			mode: 0,
+			hasNoCache: false,
+			keys: [],
+		},
 	};
 	const entry = {
 		node: 3,
@@ -323,7 +348,15 @@ test("a HELLO whose header names another epoch is malformed", () => {
 	assert.ok(sameBytes(b.ftfw.peers[0]!.epoch!, a.ftfw.epoch));
 });
 
-const state = { isPrimary: false, term: 0, policy: 0, mode: 0, hasNoCache: false, keys: [] };
+const state = {
+	isPrimary: false,
+	isActiveActive: false,
+	term: 0,
+	policy: 0,
+	mode: 0,
+	hasNoCache: false,
+	keys: [],
+};
 
 /** What node 1 says to `to` when all is well. */
 const greetings = (to: SimulatedNode): Greeting[] => [

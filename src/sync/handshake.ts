@@ -34,11 +34,14 @@ const IS_PRIMARY = 1;
 const MODE_SHIFT = 1;
 const MODE_MASK = 3 << MODE_SHIFT;
 const HAS_NO_CACHE = 1 << 3;
+const IS_ACTIVE_ACTIVE = 1 << 4;
 
 /** What a node says of itself in every HELLO. */
 export interface NodeState {
 	/** It has committed, and nobody has told it since that another node is in charge. */
 	isPrimary: boolean;
+	/** It forwards whatever the others do, and is neither primary nor backup: `Role active-active`. */
+	isActiveActive: boolean;
 	/** Grows with every takeover in the cluster: the latest primary has the highest. */
 	term: number;
 	/** A checksum of what decides which entries are replicated: all nodes should have the same. */
@@ -89,7 +92,10 @@ export function writeHello(
 	writer.uint(PROTOCOL_VERSION_MIN);
 	writer.uint(PROTOCOL_VERSION);
 	writer.uint(
-		(state.isPrimary ? IS_PRIMARY : 0) | (state.mode << MODE_SHIFT) | (state.hasNoCache ? HAS_NO_CACHE : 0),
+		(state.isPrimary ? IS_PRIMARY : 0) |
+			(state.mode << MODE_SHIFT) |
+			(state.hasNoCache ? HAS_NO_CACHE : 0) |
+			(state.isActiveActive ? IS_ACTIVE_ACTIVE : 0),
 	);
 	writer.uint(state.term);
 	writer.uint(own.credit);
@@ -135,6 +141,7 @@ export function readHello(bytes: Uint8Array, start: number, end: number, node: n
 	if (reader.failed || entries > LIST_MAX) return undefined;
 	const state = {
 		isPrimary: (flags & IS_PRIMARY) !== 0,
+		isActiveActive: (flags & IS_ACTIVE_ACTIVE) !== 0,
 		term,
 		policy,
 		mode: (flags & MODE_MASK) >>> MODE_SHIFT,

@@ -25,9 +25,9 @@ export function supersede(
 	peer.external[kind].store.setMark(slot, SUPERSEDED, isSuperseded);
 }
 
-/** The peer's term has changed: it is the owner of whatever it holds, until another one says that it is. */
-export function unsupersede(peer: Peer): void {
-	for (const { store } of peer.external) {
+/** The peers' terms have changed: each is the owner of whatever it holds, until another one says that it is. */
+export function unsupersede(peers: readonly Peer[]): void {
+	for (const { store } of peers.flatMap(({ external }) => external)) {
 		for (let slot = 0; slot < store.end; slot++) {
 			if (store.isLive(slot)) store.setMark(slot, SUPERSEDED, false);
 		}

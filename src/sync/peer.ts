@@ -33,9 +33,17 @@ export class Peer {
 	/** The version of the protocol that both sides speak. */
 	version = 0;
 	/** What it last said of itself. */
-	state: NodeState = { isPrimary: false, term: 0, policy: 0, mode: MODE.FTFW, hasNoCache: false, keys: [] };
-	/** The mode of which the log has told. */
-	modeTold: number | undefined;
+	state: NodeState = {
+		isPrimary: false,
+		isActiveActive: false,
+		term: 0,
+		policy: 0,
+		mode: MODE.FTFW,
+		hasNoCache: false,
+		keys: [],
+	};
+	/** Its configuration has been compared with this node's. */
+	isCompared = false;
 
 	// What I hear of it.
 	/** HELLOs of unknown epochs in its name that are looked into: strangers must not use up its chances. */

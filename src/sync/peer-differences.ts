@@ -1,0 +1,32 @@
+// What a peer's configuration has otherwise than this node's, where that does harm: lines for the log, once for each change.
+import { formatNode } from "../conntrack/node-id.ts";
+import type { NodeState } from "./handshake.ts";
+import { modeName } from "./mode.ts";
+import type { Peer } from "./peer.ts";
+
+/**
+ * @param before what the peer said of itself until now
+ * @param own what this node says of itself
+ */
+export function differencesOf(peer: Peer, before: NodeState, own: NodeState): string[] {
+	const { state } = peer;
+	const node = `node ${formatNode(peer.node)}`;
+	const isFirst = !peer.isCompared;
+	peer.isCompared = true;
+	const lines: string[] = [];
+	if (state.mode !== own.mode && (isFirst || before.mode !== state.mode)) {
+		lines.push(
+			`${node} runs Mode ${modeName(state.mode)} and this node Mode ${modeName(own.mode)}: ` +
+				"each sends by its own, and what is lost on the way is put right by neither: compare the configurations",
+		);
+	}
+	if (before.policy !== state.policy && state.policy !== own.policy) {
+		lines.push(`${node} replicates by another filter than this node: compare the configurations`);
+	}
+	const hasRole = state.isActiveActive === own.isActiveActive;
+	if (!hasRole && (isFirst || before.isActiveActive !== state.isActiveActive)) {
+		const [active, other] = state.isActiveActive ? [node, "this node"] : ["this node", node];
+		lines.push(`${active} is active-active and ${other} is not: all nodes need the same Role`);
+	}
+	return lines;
+}
