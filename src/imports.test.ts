@@ -96,6 +96,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"keys-in-use": { values: EVERYTHING, node: EVERYTHING },
 	"expectation-checks": { values: EVERYTHING, node: EVERYTHING },
 	"direct-injection": { values: EVERYTHING, node: EVERYTHING },
+	"injection-kit": { values: EVERYTHING, node: EVERYTHING },
 	"event-router": { values: EVERYTHING, node: EVERYTHING },
 	"event-source": { values: ["kernel-poll", "netlink", "setup"], types: EVERYTHING, node: [] },
 	"expectation-masters": { values: EVERYTHING, node: EVERYTHING },

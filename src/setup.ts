@@ -1,5 +1,4 @@
 // Configuration -> what the parts are opened with. Everything that depends on this host's interfaces is here.
-import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { DatagramLink } from "./channel/datagram-channel.ts";
 import type { Network, Speakers } from "./channel/source-guard.ts";
@@ -16,6 +15,7 @@ import { u32 } from "./sync/wire/frame.ts";
 import type { Clock } from "./system/clock.ts";
 import { DaemonLog } from "./system/log.ts";
 import type { Native } from "./system/native.ts";
+import { readSysctl, type Sysctl } from "./system/sysctl.ts";
 
 /** Socket buffers where the configuration does not say, bytes. */
 const LINK_BUFFER = 2 << 20;
@@ -158,15 +158,19 @@ function widened(policy: ExpectationPolicyConfig | undefined): unknown[] {
 }
 
 /** What the kernel of this namespace does not do and should; lines for the log. */
-export function kernelWarnings(): string[] {
-	try {
-		if (readFileSync("/proc/sys/net/netfilter/nf_conntrack_events", "utf8").trim() !== "0") return [];
-		return [
+export function kernelWarnings(isActiveActive = false, sysctl: Sysctl = readSysctl): string[] {
+	const lines: string[] = [];
+	if (sysctl("net.netfilter.nf_conntrack_events") === 0) {
+		lines.push(
 			"net.netfilter.nf_conntrack_events is 0: the kernel does not tell of new connections, set it to 1",
-		];
-	} catch {
-		return [];
+		);
 	}
+	if (isActiveActive && sysctl("net.netfilter.nf_conntrack_tcp_be_liberal") === 0) {
+		lines.push(
+			"net.netfilter.nf_conntrack_tcp_be_liberal is 0: a TCP connection that comes back to this node after it has passed another is INVALID, set it to 1",
+		);
+	}
+	return lines;
 }
 
 /**

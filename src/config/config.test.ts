@@ -84,6 +84,18 @@ test("every word of the modes arrives", () => {
 	);
 });
 
+test("nodes that all forward have the others' states in their kernels, and their own in a cache", () => {
+	assert.equal(sync("Mode FTFW { }").role, "primary-backup");
+	const { role, disableExternalCache } = sync("Mode FTFW { }\nRole Active-Active");
+	assert.deepEqual([role, disableExternalCache], ["active-active", true]);
+	const off = sync("Mode NOTRACK { DisableExternalCache off DisableInternalCache on }\nRole active-active");
+	assert.deepEqual([off.disableExternalCache, off.disableInternalCache], [true, false]);
+	assert.throws(
+		() => sync("Mode ALARM { } Role active-active"),
+		/f:1:23: Role active-active does not go with Mode ALARM/,
+	);
+});
+
 test("modes may be written in any case and by their old names", () => {
 	assert.equal(sync("Mode ftfw { }").mode, "FTFW");
 	assert.equal(sync("Mode nack { }").mode, "FTFW");

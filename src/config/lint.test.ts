@@ -74,6 +74,37 @@ const CASES: readonly (readonly [title: string, text: string, place?: string, me
 	["ESTABLISHED accepted", inFilter("State Accept { ESTABLISHED for TCP }")],
 	["other states ignored", inFilter("State Ignore { SYN_SENT for TCP }")],
 	[
+		"active-active: early states",
+		`Sync { Mode FTFW { } Role active-active ${LINK} } ${inFilter("State Accept { ESTABLISHED for TCP }")}`,
+		"3:1",
+		"State leaves out SYN_SENT and SYN_RECV",
+	],
+	[
+		"active-active: polling",
+		`Sync { Mode FTFW { } Role active-active ${LINK} } ${inGeneral("PollSecs 5")}`,
+		"2:1",
+		"PollSecs 5 is too seldom for Role active-active",
+	],
+	[
+		"active-active: window tracking",
+		inSync("Role active-active\nOptions { TCPWindowTracking on }"),
+		"3:11",
+		"TCPWindowTracking does harm with Role active-active",
+	],
+	[
+		"active-active: a mode that repeats nothing",
+		`Sync {\nMode NOTRACK { } Role active-active ${LINK} }`,
+		"2:1",
+		"Mode NOTRACK repeats nothing that is lost",
+	],
+	[
+		"active-active: no injection",
+		`Sync { Mode FTFW {\nDisableExternalCache off }\nRole active-active ${LINK} }`,
+		"2:1",
+		"DisableExternalCache off has no effect: with Role active-active of line 3",
+	],
+	["active-active", inSync("Role Active-Active Options { TCPWindowTracking off }")],
+	[
 		"a network that is everything",
 		inFilter("Address Ignore {\nIPv4_address 0.0.0.0/0 }"),
 		"4:14",

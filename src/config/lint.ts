@@ -1,13 +1,15 @@
 // Combinations of directives that are allowed and do harm, or do nothing. Each is a warning at the line that should go, with
 // the reason; none keeps the daemon from starting.
 import { IPPROTO_GRE, IPPROTO_TCP, IPPROTO_UDP } from "../conntrack/protocol.ts";
-import { formatProtocol } from "./names.ts";
+import { formatProtocol, formatTcpState } from "./names.ts";
 import type { Position, Report } from "./problem.ts";
 import { listWords } from "./problem.ts";
 import type { Directive } from "./syntax.ts";
 import type { Config, FilterConfig, GeneralConfig, SyncConfig } from "./types.ts";
 
-/** TCP_CONNTRACK_ESTABLISHED (linux/netfilter/nf_conntrack_tcp.h). */
+/** TCP_CONNTRACK_* (linux/netfilter/nf_conntrack_tcp.h). */
+const SYN_SENT = 1;
+const SYN_RECV = 2;
 const ESTABLISHED = 3;
 /** An idle connection that is used once a minute is common; what is committed with less does not live as long. */
 const COMMIT_TIMEOUT_LOW = 60;
@@ -51,6 +53,7 @@ export function lint(
 	if (sync) {
 		lintTimes(sync, warn);
 		lintLinks(sync, tree, report);
+		if (sync.role === "active-active") lintActiveActive(general, sync, warn);
 	}
 	if (stats && general.filter?.minimumAge !== undefined)
 		warn(["General", "Filter", "MinimumAge"], "MinimumAge has no effect without Sync");
@@ -145,6 +148,37 @@ function lintTimes(sync: SyncConfig, warn: Warn): void {
 		inMode(
 			"CommitTimeout",
 			`CommitTimeout ${commitTimeout} ends every connection that is idle for ${commitTimeout} seconds after a failover; without it each keeps the time that it had`,
+		);
+	}
+}
+
+/** Of a connection whose directions pass different nodes each has to know at once, and must not judge what it sees half of. */
+function lintActiveActive({ filter, pollSecs }: GeneralConfig, sync: SyncConfig, warn: Warn): void {
+	const { state } = filter ?? {};
+	const passes = (tcpState: number): boolean => !state || state.tcpStates.includes(tcpState) === state.accept;
+	const early = [SYN_SENT, SYN_RECV].filter((tcpState) => !passes(tcpState)).map(formatTcpState);
+	if (early.length > 0) {
+		warn(
+			["General", "Filter", "State"],
+			`State leaves out ${early.join(" and ")}: with Role active-active a TCP connection whose answer comes through another node cannot begin`,
+		);
+	}
+	if (sync.tcpWindowTracking) {
+		warn(
+			["Sync", "Options", "TCPWindowTracking"],
+			"TCPWindowTracking does harm with Role active-active: a node that sees one direction only takes its segments for INVALID",
+		);
+	}
+	if (sync.mode === "NOTRACK") {
+		warn(
+			["Sync", "Mode"],
+			"Mode NOTRACK repeats nothing that is lost on the link: with Role active-active a connection may wait for that for ever",
+		);
+	}
+	if (pollSecs !== undefined) {
+		warn(
+			["General", "PollSecs"],
+			`PollSecs ${pollSecs} is too seldom for Role active-active: an answer comes through another node within milliseconds`,
 		);
 	}
 }

@@ -230,3 +230,29 @@ test("of three nodes the one that took over last owns an entry, also after it ha
 	sim.run(200);
 	assert.deepEqual([counts(a, 2), counts(b, 2)], [true, false]);
 });
+
+test("nodes that all forward are neither primary nor backup, and no two of them are a conflict", () => {
+	const sim = new Simulation(13, 2, { isActiveActive: () => true });
+	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
+	sim.run(1500);
+	for (const { ftfw } of [a, b]) ftfw.contacts.becomePrimary(sim.now);
+	sim.run(5000);
+	for (const { ftfw } of [a, b]) {
+		assert.equal(ftfw.contacts.conflict, undefined);
+		const { isPrimary, isActiveActive, term } = ftfw.contacts.state;
+		assert.deepEqual([isPrimary, isActiveActive, term], [false, true, 0]);
+		ftfw.contacts.becomeBackup(sim.now);
+	}
+	assert.ok(peerOf(a, b).state.isActiveActive);
+	assert.ok(!sim.notices.some((text) => /primar|Role/.test(text)));
+});
+
+test("a node that is active-active and one that is not are told of, once", () => {
+	const sim = new Simulation(14, 2, { isActiveActive: (node) => node === 1 });
+	sim.run(5000);
+	const told = sim.notices.filter((text) => text.includes("Role")).map((text) => text.replace(/^.*?: /, ""));
+	assert.deepEqual(told.toSorted(), [
+		"node 0.0.0.1 is active-active and this node is not: all nodes need the same Role",
+		"this node is active-active and node 0.0.0.2 is not: all nodes need the same Role",
+	]);
+});

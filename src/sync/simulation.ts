@@ -50,6 +50,8 @@ export interface SimulationOptions {
 	judge?: (names: NameTable) => ExpectationJudge;
 	/** How a node replicates; Mode FTFW unless given. Called for every start. */
 	mode?: (entropy: (size: number) => Uint8Array, node: number) => ReplicationMode;
+	/** Nodes that forward whatever the others do; none unless given. */
+	isActiveActive?: (node: number) => boolean;
 }
 
 interface Packet {
@@ -85,6 +87,7 @@ export class Simulation {
 	readonly congested = new Set<number>();
 	readonly #externalLimit: number;
 	readonly #mode: SimulationOptions["mode"];
+	readonly #isActiveActive: (node: number) => boolean;
 	readonly #judge: ((names: NameTable) => ExpectationJudge) | undefined;
 	#packets: Packet[] = [];
 	datagrams = 0;
@@ -92,6 +95,7 @@ export class Simulation {
 	constructor(seed: number, nodes: number, options: SimulationOptions = {}) {
 		this.#judge = options.judge;
 		this.#mode = options.mode;
+		this.#isActiveActive = options.isActiveActive ?? (() => false);
 		this.#externalLimit = options.externalLimit ?? 1_000_000;
 		this.random = new Random(seed);
 		for (let i = 1; i <= nodes; i++) {
@@ -114,6 +118,7 @@ export class Simulation {
 			names: node.names,
 			...(this.#judge && { expectations: this.#judge(node.names) }),
 			...(this.#mode && { mode: this.#mode(entropy, node.id) }),
+			isActiveActive: this.#isActiveActive(node.id),
 			hashSeed: this.random.below(2 ** 31),
 			externalLimit: this.#externalLimit,
 			datagramMax: 600,
