@@ -328,7 +328,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			ports: [worker.commitPort, masters.pickUp.port, ...(injection ? [injection.port] : [])],
 			labels: seenLabels,
 			compare: () => operations.comparePolled(),
-			isUrgent: isActiveActive,
 		});
 		cleanup.unshift(() => listener.close());
 

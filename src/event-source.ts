@@ -17,7 +17,7 @@ export interface EventSource {
 }
 
 export interface EventSourceOptions
-	extends Omit<ListenerOptions, "filter" | "receiveBuffer" | "reliable" | "ignorePorts"> {
+	extends Omit<ListenerOptions, "filter" | "receiveBuffer" | "reliable" | "isUrgent" | "ignorePorts"> {
 	config: Config;
 	log: Log;
 	/** Bytes. */
@@ -43,7 +43,13 @@ export function openEventSource(options: EventSourceOptions): EventSource {
 	}
 	// a commit of a million entries must not overrun the socket that listens
 	const { program, place } = eventFilter(filter, ports, log);
-	const listener = new EventListener({ ...options, reliable: netlinkEventsReliable, filter: program });
+	const listener = new EventListener({
+		...options,
+		reliable: netlinkEventsReliable,
+		filter: program,
+		// the answer to what is new here may be on its way to another node
+		isUrgent: config.sync?.role === "active-active",
+	});
 	log.notice(`using ${place} event filtering`);
 	log.notice(`netlink event socket buffer size has been set to ${receiveBuffer} bytes`);
 	return listener;

@@ -152,6 +152,7 @@ export class Attacker {
 		}));
 		const state = {
 			isPrimary: random.chance(0.5),
+			isActiveActive: random.chance(0.1),
 			term: random.below(2 ** 31),
 			policy: 0,
 			mode: 0,
