@@ -28,7 +28,8 @@ export function boot(
 	const log = openLog(general, { clock, native, console: options.ready === undefined });
 	cleanup.unshift(() => log.close());
 	for (const problem of options.warnings) log.warning(formatProblem(problem));
-	for (const warning of [...warnings, ...kernelWarnings()]) log.warning(warning);
+	for (const warning of [...warnings, ...kernelWarnings(options.config.sync?.role === "active-active")])
+		log.warning(warning);
 	if (general.scheduler) applyScheduling(native, general.scheduler, (text) => log.warning(text));
 	const service = new ServiceManager(native, clock, general.systemd ? process.env : {});
 	cleanup.unshift(() => service.close());

@@ -273,7 +273,7 @@ test("the modes stand in the peers' block where one of them is not FTFW", () => 
 	const base = makePeerStats(2, "10.0.0.2");
 	const stats = (peer: Partial<typeof base>) =>
 		renderNetwork(makeNetworkStats(), [], {
-			node: { isPrimary: false, term: 0, mode: "NOTRACK" },
+			node: { isPrimary: false, isActiveActive: false, term: 0, mode: "NOTRACK" },
 			peers: [{ ...base, state: "up", mode: "NOTRACK", isUnrepaired: true, ...peer }],
 		});
 	const theirs = { ...base.theirs, verifiedSeconds: 20, differing: 3 };
