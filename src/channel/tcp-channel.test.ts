@@ -76,15 +76,36 @@ if (isInPrivateNetwork(import.meta.url)) {
 		one.send("lost");
 		await new Promise<void>((resolve) => void systemClock.after(20, resolve));
 		assert.equal(one.channel.counters.sendErrors >= 1, true);
+		assert.equal(one.channel.isCongested, true, "whoever can wait is told to");
 		const two = node("127.0.0.2", "127.0.0.1");
 		await until("connected", () => one.channel.sides.client);
 		two.channel.close();
 		await until("the end is seen", () => !one.channel.sides.client);
 		const again = node("127.0.0.2", "127.0.0.1");
 		await until("connected again", () => one.channel.sides.client);
+		assert.equal(one.channel.isCongested, false);
 		one.send("found");
 		await until("it arrives", () => again.heard.includes("found"));
 		assert.deepEqual(again.heard, ["found"]);
+	});
+
+	test("a peer that takes nothing: whoever asks is told to wait before anything is dropped", async () => {
+		const one = node("127.0.0.1", "127.0.0.2");
+		const deaf = net.createServer((socket) => socket.pause());
+		open.push({ close: () => deaf.close() });
+		const sockets: net.Socket[] = [];
+		deaf.on("connection", (socket) => sockets.push(socket));
+		open.push({ close: () => sockets.forEach((socket) => void socket.destroy()) });
+		await new Promise<void>((resolve) => deaf.listen(PORT, "127.0.0.2", resolve));
+		await until("connected", () => one.channel.sides.client);
+		const before = one.channel.counters.sendErrors;
+		const text = "x".repeat(1000);
+		for (let turns = 0; !one.channel.isCongested && turns < 20_000; turns++) {
+			for (let i = 0; i < 50; i++) one.send(text);
+			await new Promise<void>((resolve) => setImmediate(resolve));
+		}
+		assert.equal(one.channel.isCongested, true);
+		assert.equal(one.channel.counters.sendErrors, before);
 	});
 
 	test("whoever is no peer may not connect, and a peer that sends nonsense is cut off", async () => {

@@ -7,6 +7,7 @@ import { NameTable } from "../conntrack/names.ts";
 import { systemClock } from "../system/clock.ts";
 import { loadNative } from "../system/native.ts";
 import { isInPrivateNetwork } from "../system/private-network.ts";
+import { NETLINK_BROADCAST_ERROR, SOL_NETLINK } from "./constants.ts";
 import { EventListener, type ListenerOptions } from "./event-listener.ts";
 import { EventRecorder, type RecordedEvent } from "./event-recorder.ts";
 import {
@@ -67,6 +68,14 @@ if (isInPrivateNetwork(import.meta.url)) {
 	after(() => {
 		kernel.close();
 		other.close();
+	});
+
+	test("NetlinkEventsReliable has the kernel repeat what did not get through", () => {
+		const isRepeated = (reliable: boolean): number => {
+			const { socket } = listen({ reliable });
+			return native.getOption(socket.fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR);
+		};
+		assert.deepEqual([isRepeated(true), isRepeated(false)], [1, 0]);
 	});
 
 	test("every kind of entry is told of as it is made, changed and deleted, with the port of whoever did it", async () => {
