@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: build demo test check test-unit test-simulation test-netns build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity test-table-full kernel-filter bench bench-growth clean help
+.PHONY: build demo test check test-unit test-simulation test-netns test-matrix build-simulation simulate chaos loss-matrix failover-matrix failovers port-dialogue fuzz policy-oracle fidelity test-table-full kernel-filter bench bench-growth clean help
 .DEFAULT_GOAL := build
 
 tools := node_modules/.bin
@@ -129,6 +129,11 @@ failover-matrix: build
 ## fidelity: a mixed table before and after a failover, field by field, beside conntrackd (COUNT=10000; root, two minutes)
 fidelity: build
 	@test/fidelity/fidelity.sh $(or $(COUNT),10000)
+
+## test-matrix: FTP and TCP failed over in every mode over every link, a line each (CELLS="NOTRACK:* *:tcp6"; root, some minutes)
+test-matrix: build
+	@set -f
+	test/netns/matrix.sh $(CELLS)
 
 ## kernel-filter: verdicts of the event socket's program against the filter, on this kernel's events (COUNT=1000000 SEED=1; root)
 kernel-filter: build

@@ -11,8 +11,10 @@ complaints() { grep -hiv 'authenticat' "$LAB_TMP/fw1.err" "$LAB_TMP/fw2.err"; }
 equal_now() { [ "$(kernel_flows fw1)" = "$(cache_flows fw2 -e)" ]; }
 
 lab_up none
+# active-active wants this
+for fw in fw1 fw2; do in_ns "$fw" sh -c 'echo 1 >/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal'; done
 for file in ctsync.conf examples/minimal.conf examples/udp-pair.conf examples/udp-three.conf \
-	examples/ipv6-multicast.conf; do
+	examples/ipv6-multicast.conf examples/active-active.conf; do
 	case_begins "$file"
 	failed=$TAP_FAILED
 	LAB_TEMPLATE=$file
