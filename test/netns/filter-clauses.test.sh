@@ -67,6 +67,23 @@ for LAB_FILTER in Userspace Kernelspace; do
 	lab_down
 done
 
+case_begins "marks, connections that are not kept"
+LAB_FILTER=Userspace LAB_MODE=NOTRACK LAB_MODE_EXTRA="DisableInternalCache On"
+lab_up none
+pair_up || { finish; exit; }
+make 1 --mark 0x11; make 2
+soon "a connection with a mark that counts is told" 5 told 1
+sleep 2
+equal "and not kept" "" "$(ctl fw1 -i)"
+change 2 --mark 0x10
+soon "one that gets such a mark is told, with its state" 5 whole 2 16
+change 1 --mark 0x20
+soon "one that loses it is gone at the peer" 5 untold 1
+end 2
+soon "what ends, ends there" 5 untold 2
+lab_down
+LAB_MODE=FTFW LAB_MODE_EXTRA=
+
 case_begins "labels"
 LAB_FILTER=Userspace
 LAB_GENERAL_EXTRA='Filter { Label Ignore { 3 } }'

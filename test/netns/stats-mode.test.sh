@@ -141,6 +141,26 @@ ended() { ! alive ours; }
 soon "at once" 5 ended
 refute "its socket is gone" test -e "$LAB_TMP/ours.ctl"
 
+for place in Userspace Kernelspace; do
+	case_begins "with a Filter, $place"
+	stop theirs
+	rm -f "$LAB_TMP"/*.flows
+	filter="Filter From $place { Protocol Accept { TCP } Address Ignore { IPv4_address 10.98.0.0/26 IPv6_address ::1 } }"
+	# conntrackd wants each word on a line of its own
+	filter=$(sed -E 's/([{}])/\1\n/g; s/(TCP|\/26|::1)/\1\n/g; s/ (IPv6)/\n\1/' <<<"$filter")
+	stats_config ours "$filter"; stats_config theirs "$filter"
+	check "ctsync starts" start_ours
+	check "conntrackd starts" start_theirs
+	traffic
+	wait_until 5 seen "$(theirs -i | wc -l)"
+	total=$(theirs -i | wc -l)
+	check "there is enough to compare" test "$total" -ge 80 -a "$total" -le 170
+	in_ns fw1 conntrack -F >/dev/null 2>&1
+	soon "every flow that counts has a line in both logs" 10 both_have "$total"
+	compare -s
+	stop ours
+done
+
 case_begins "a full disk"
 FLOWS=/dev/full stats_config ours
 check "the daemon starts" start_ours
