@@ -46,8 +46,29 @@ export class ReplayWindow {
 		return sequence <= this.highest && !this.isFresh(sequence);
 	}
 
+	/** Of the 32 numbers up to this one, which is not above the highest and not too old: bit b says that sequence - b was seen. */
+	seenBefore(sequence: number): number {
+		if (sequence <= 0) return 0;
+		const bit = sequence % WINDOW;
+		const above = 31 - (bit & 31);
+		const word = bit >>> 5;
+		const earlier = this.#bits[(word + WORDS - 1) % WORDS]!;
+		const seen = above === 0 ? this.#bits[word]! : (this.#bits[word]! << above) | (earlier >>> (32 - above));
+		const count = Math.min(32, sequence);
+		return reversed(seen) & (count === 32 ? -1 : (1 << count) - 1);
+	}
+
 	#clear(sequence: number): void {
 		const bit = sequence % WINDOW;
 		this.#bits[bit >>> 5]! &= ~(1 << (bit & 31));
 	}
+}
+
+/** The 32 bits in the other order. */
+function reversed(bits: number): number {
+	let word = ((bits >>> 1) & 0x55555555) | ((bits & 0x55555555) << 1);
+	word = ((word >>> 2) & 0x33333333) | ((word & 0x33333333) << 2);
+	word = ((word >>> 4) & 0x0f0f0f0f) | ((word & 0x0f0f0f0f) << 4);
+	word = ((word >>> 8) & 0x00ff00ff) | ((word & 0x00ff00ff) << 8);
+	return (word >>> 16) | (word << 16);
 }
