@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import type { RecordStore } from "../cache/record-store.ts";
 import type { Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
+import { keepYoungSmall } from "../system/memory.ts";
 import type {
 	CommitResult,
 	FromWorker,
@@ -77,6 +78,7 @@ export class CommitWorker {
 					handle.flushPort = message.flushPort;
 					handle.scratch = message.scratch;
 					isReady = true;
+					keepYoungSmall();
 					// the daemon's sockets keep the process alive, not its worker
 					worker.unref();
 					resolve(handle);

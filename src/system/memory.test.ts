@@ -35,3 +35,30 @@ test("tables that were given up take no memory", () => {
 	assert.ok(left("small") < 4 * MIB, "kept small");
 	if (isGlibc) assert.ok(left("as it is") > 16 * MIB, "without it malloc keeps them: is it still needed?");
 });
+
+/** Run in a process of its own: much survives for a while, as the records of a start do. */
+const SURVIVORS = `
+	const { keepSmall, keepYoungSmall } = await import(process.argv[1]);
+	const { Worker } = await import("node:worker_threads");
+	const { getHeapSpaceStatistics } = await import("node:v8");
+	keepSmall();
+	const worker = new Worker("setInterval(() => {}, 1000)", { eval: true });
+	await new Promise((resolve) => worker.on("online", resolve));
+	if (process.argv[2] === "again") keepYoungSmall();
+	const held = new Map();
+	for (let i = 0; i < 300_000; i++) {
+		held.set(\`key \${i}\`, new Int32Array(60));
+		if (held.size > 4096) held.delete(held.keys().next().value);
+	}
+	console.log(getHeapSpaceStatistics().find((space) => space.space_name === "new_space").physical_space_size);
+	await worker.terminate();
+`;
+
+test("the young generation stays small, also when a worker has been started", () => {
+	const size = (how: string): number => {
+		const args = ["--input-type=module", "-e", SURVIVORS, MEMORY, how];
+		return Number(execFileSync(process.execPath, args, { encoding: "utf8" }));
+	};
+	assert.ok(size("again") < 5 * MIB, "kept small");
+	assert.ok(size("not again") > 8 * MIB, "without it the worker's start undoes it: is it still needed?");
+});
