@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Mode NOTRACK: failovers, also with DisableInternalCache and DisableExternalCache; what is told of losses, and what -n, -B
-# and -R do.
+# Mode NOTRACK: failovers; what is told of losses, and what -n does; nodes of different modes.
 # shellcheck disable=SC2317,SC2329 # functions are called by name
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -11,16 +10,9 @@
 begin
 
 notrack() { LAB_MODE=NOTRACK; }
-without_internal_cache() { LAB_MODE=NOTRACK LAB_MODE_EXTRA='DisableInternalCache On'; }
-without_external_cache() { LAB_MODE=NOTRACK LAB_MODE_EXTRA='DisableExternalCache On'; }
-without_caches() { LAB_MODE=NOTRACK LAB_MODE_EXTRA=$'DisableInternalCache On\nDisableExternalCache On'; }
 
 all_survive notrack
 is_ctsync || finish
-all_survive without_internal_cache
-all_survive without_external_cache
-ftp_survives without_caches port
-stream_survives without_caches
 
 case_begins "what was lost"
 lab_defaults
@@ -42,31 +34,6 @@ check "-n asks for everything" ctl fw2 -n
 holds_all "then it holds everything" 2300
 flows create 5000 10
 holds_all "and what comes" 2310
-
-case_begins "without an internal cache"
-lab_defaults
-without_internal_cache
-lab_up none
-flows create 0 2000
-pair_up || finish
-holds_all "what was there before the daemon comes straight from the kernel" 2000
-soon "none of it is kept" 10 sh -c "[ \"\$($LAB_CLIENT '$(conf_of fw1)' -i | grep -c '^[a-z]')\" = 0 ]"
-flows create 2000 500
-holds_all "events are passed on" 2500
-flows finish 0 500
-holds_all "so are changes, with the whole state" 2500
-flows delete 100 200
-holds_all "and ends" 2300
-soon "none of it is kept" 10 sh -c "[ \"\$($LAB_CLIENT '$(conf_of fw1)' -i | grep -c '^[a-z]')\" = 0 ]"
-ctl fw2 -f external
-check "-n brings it from the kernel of fw1" ctl fw2 -n
-holds_all "all of it" 2300
-ctl fw2 -f external
-check "so does -B" ctl fw1 -B
-holds_all "all of it" 2300
-check "-R succeeds" ctl fw1 -R
-check "and says that it is unsupported" log_has fw1 'unsupported in this mode'
-matches "-s says why nothing is compared" 'keeps no internal cache' "$(ctl fw2 -s)"
 
 case_begins "nodes of different modes"
 lab_defaults
