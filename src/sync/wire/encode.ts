@@ -30,10 +30,16 @@ const CONNTRACK_ELEMENTS: readonly (readonly [bit: number, elements: number])[] 
 export const CONNTRACK_FIXED = 7;
 
 export function conntrackElements(bits: number): number {
-	let count = CONNTRACK_FIXED;
-	for (const [bit, elements] of CONNTRACK_ELEMENTS) if ((bits & bit) !== 0) count += elements;
-	return count;
+	if (bits === lastBits) return lastCount;
+	lastCount = CONNTRACK_FIXED;
+	lastBits = bits;
+	for (const [bit, elements] of CONNTRACK_ELEMENTS) if ((bits & bit) !== 0) lastCount += elements;
+	return lastCount;
 }
+
+/** The last answer: most records have what the one before had, and counting took 1 % of a sender and 1.4 % of a receiver. */
+let lastBits = 0;
+let lastCount = CONNTRACK_FIXED;
 
 /** Elements before the attributes: type, version, attribute bits, then tuple, class, mask and master. */
 export const EXPECTATION_FIXED = 12;
