@@ -129,6 +129,10 @@ record() {
 	rm -f "$LAB_TMP/fw2.log"
 	LAB_EXPECT=Off
 	daemon_start fw2
+	# what is told of the start and of the other node is no answer to what follows
+	wait_until 10 heard fw2
+	! is_ctsync || wait_until 10 grep -q 'is in contact' "$LAB_TMP/fw2.log"
+	sleep 1
 	for command in "-i exp" "-e exp" "-s exp" "-c exp" "-F exp" "-R exp"; do log fw2 $command; done
 	LAB_EXPECT=On
 	log fw2 -k
@@ -141,9 +145,20 @@ record() {
 	lab_down
 }
 
+# recording PROGRAM: in a process and a laboratory of its own, so that both programs can be recorded at the same time
+recording() {
+	(
+		LAB_ID=ctsync-$BASHPID
+		lab_init
+		record "$1"
+	) &
+}
+
 out=$(mktemp -d)
 trap 'rm -rf "$out"; lab_exit' EXIT
-record conntrackd && record "$LAB_ROOT/bin/ctsync" || finish
+recording conntrackd
+recording "$LAB_ROOT/bin/ctsync"
+wait
 check "the transcripts are whole" test "$(wc -l <"$out/conntrackd")" -gt 300 -a "$(wc -l <"$out/ctsync")" -gt 300
 diff "$out/conntrackd" "$out/ctsync" | grep '^[<>]' >"$out/differences"
 [ -z "${UPDATE:-}" ] || cp "$out/differences" "$expected.new"
