@@ -58,7 +58,7 @@ export class InjectedEnds {
 			if (peers.placeOf(record)) continue;
 			const known = peers.own(record);
 			if (known >= 0) {
-				const verdict = precedence.atEnd(known, told, now);
+				const verdict = precedence.atEnd(known, record, told, now);
 				if (verdict === "alive") counters.kept++;
 				else if (verdict === "over" || (record[HAS]! & H_TIMEOUT) === 0) this.#bury(record, now, over);
 				else doubtful.push(record);

@@ -4,7 +4,7 @@
 import type { InternalCache } from "../cache/internal-cache.ts";
 import { NEVER_SEEN } from "../cache/internal-cache.ts";
 import { ALIVE_HERE, LATER_HERE, UPDATED } from "../cache/record-layout.ts";
-import { TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, tcpState } from "../conntrack/protoinfo.ts";
+import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, tcpState } from "../conntrack/protoinfo.ts";
 import { type ConntrackRecord, H_TCP, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import { isOver } from "./clash.ts";
 import { localView } from "./local-view.ts";
@@ -28,8 +28,8 @@ export interface Precedence {
 	mayGo(peer: Teller, known: number, told: number): boolean;
 	/** Whether an entry that only the peer has is none that this node should take: it knows what has become of it. */
 	isStale(peer: Teller): boolean;
-	/** A peer says that the entry has ended, of which it last told at `told`: is it over here, too, or has the kernel to be asked? */
-	atEnd(known: number, told: number, now: number): "alive" | "over" | "ask";
+	/** A peer says that the entry has ended which it last told of at `told`, as `record`: is it over here, or is the kernel to be asked? */
+	atEnd(known: number, record: ConntrackRecord, told: number, now: number): "alive" | "over" | "ask";
 	/** What gives way to a peer's has ended: it was another connection. Else the peer has the same one. */
 	readonly endsWhatGivesWay: boolean;
 	/** What this kernel has let expire and a peer has still is the peer's from then on. */
@@ -74,7 +74,7 @@ export class TermPrecedence implements Precedence {
 		return this.#options.isPrimary() && !peer.state.isPrimary && peer.isReceivingBulk;
 	}
 
-	atEnd(known: number, _: number, now: number): "alive" | "over" {
+	atEnd(known: number, _record: ConntrackRecord, _told: number, now: number): "alive" | "over" {
 		const { termBegan, isPrimary, hasPrimaryPeer } = this.#options;
 		if (localView(this.#seen(known), now, termBegan()) !== 0) return "alive";
 		return isPrimary() && !hasPrimaryPeer() ? "alive" : "over";
@@ -113,10 +113,12 @@ export class SharedPrecedence implements Precedence {
 		return false;
 	}
 
-	atEnd(known: number, told: number): "alive" | "over" | "ask" {
+	atEnd(known: number, record: ConntrackRecord, told: number): "alive" | "over" | "ask" {
 		const { store } = this.#conntracks;
 		if (store.header(known, UPDATED) > told) return "alive";
 		store.read(known, this.#own);
+		// within a second the ports have begun another connection, for which the peer's one gives way
+		if (isOpening(this.#own) && isBehindOpen(record)) return "alive";
 		// each packet of a connection that is over would have been told of by an event
 		return isOver(this.#own) ? "over" : "ask";
 	}
@@ -126,12 +128,24 @@ export class SharedPrecedence implements Precedence {
 	 * here: its SYN has not passed this kernel, which would have made the same of it.
 	 */
 	#isEarlier(known: number, record: ConntrackRecord, later: number): boolean {
-		if ((record[HAS]! & H_TCP) === 0) return false;
 		this.#conntracks.store.read(known, this.#own);
 		if (!isOver(this.#own)) return false;
-		const state = tcpState(record);
-		return state === TCP_SYN_SENT || state === TCP_SYN_RECV || (state === TCP_ESTABLISHED && later >= LATE);
+		return isOpening(record) || (stateOf(record) === TCP_ESTABLISHED && later >= LATE);
 	}
+}
+
+function stateOf(record: ConntrackRecord): number {
+	return (record[HAS]! & H_TCP) === 0 ? 0 : tcpState(record);
+}
+
+function isOpening(record: ConntrackRecord): boolean {
+	const state = stateOf(record);
+	return state === TCP_SYN_SENT || state === TCP_SYN_RECV;
+}
+
+function isBehindOpen(record: ConntrackRecord): boolean {
+	const state = stateOf(record);
+	return state > TCP_ESTABLISHED && state <= TCP_CLOSE;
 }
 
 const NOBODY = newConntrackRecord();

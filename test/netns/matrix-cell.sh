@@ -35,7 +35,7 @@ converse() {
 	session pasv "$SERVER4" >"$LAB_TMP/session.log" 2>&1 || { broken="no session"; return; }
 	talk streamd server stream.py serve "$STREAM_PORT"
 	wait_until 3 said streamd listening
-	talk talk client stream.py down "$SERVER4" "$STREAM_PORT" "$LAB_TMP/stop" 8
+	talk talk client stream.py down "$SERVER4" "$STREAM_PORT" "$LAB_TMP/stop" 20
 	wait_until 8 said talk '^ready' || { broken="no stream"; return; }
 	wait_until 5 known "ESTABLISHED .*dport=$STREAM_PORT .*ASSURED" || { broken="fw2 does not learn the stream"; return; }
 	wait_until 5 known "dport=21 .*helper=ftp" || { broken="fw2 does not learn the session"; return; }
@@ -48,7 +48,7 @@ converse() {
 	said ftp '^list ok' || { broken="the announced data connection"; return; }
 	said ftp '^get ok' || { broken="a new data connection"; return; }
 	touch "$LAB_TMP/stop"
-	wait_until 12 said talk '^(survived|broken)'
+	wait_until 25 said talk '^(survived|broken)'
 	said talk '^survived' || broken="the stream"
 }
 
