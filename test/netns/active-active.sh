@@ -169,6 +169,12 @@ asymmetric() {
 	sleep 3
 	check "and does not come back" nothing_left "$family" "$host"
 	equal "nobody tells of something" "0 0" "$(believed fw1) $(believed fw2)"
+	# what the hooks of a pair with one node in charge would do
+	check "-c succeeds" ctl fw1 -c
+	check "so does -t" ctl fw1 -t
+	check "which flushes nothing" grep -q 'no entry is left over' "$LAB_TMP/fw1.log"
+	check "so does -n" ctl fw2 -n
+	for fw in fw1 fw2; do check "$fw is neither primary nor backup" holds "$fw" '^this node: role=active-active' -s; done
 	[ "$TAP_FAILED" -eq "$failed" ] || {
 		explain
 		note "$(cat "$LAB_TMP"/ftp.out 2>/dev/null; tail -n 3 "$LAB_TMP"/udp.out "$LAB_TMP"/ping.out)"
