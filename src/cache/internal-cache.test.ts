@@ -237,6 +237,24 @@ test("a resync brings what is new, changes what differs, ends what is not shown,
 	assert.equal(cache.store.version(slots[1]!), 2, "what is equal costs nothing on the wire");
 });
 
+test("a dead entry that is forgotten while the graveyard is emptied bit by bit is forgotten once", () => {
+	const { cache, told } = setUp();
+	cache.beginResync();
+	for (const key of [1, 2, 3]) cache.apply(recordOf(key, 0), true, 0);
+	const slots = [1, 2, 3].map((key) => slotOf(cache, key));
+	for (const key of [1, 2, 3]) cache.destroy(recordOf(key, 0), 0);
+	for (const slot of slots) cache.forget(slot);
+	assert.equal(cache.sweepResync(0, 1, 0), 0, "two of them are still to go");
+	// it was still in the queue of what is to be sent, and nobody has to hear of it
+	cache.forget(slots[2]!);
+	cache.apply(recordOf(4, 44), true, 0);
+	assert.equal(slotOf(cache, 4), slots[2], "its slot is another entry's");
+	told.log.length = 0;
+	for (let at = 0; at >= 0; ) at = cache.sweepResync(at, 1, 0);
+	assert.equal(held(cache, 4), 44);
+	assert.deepEqual([cache.store.count, cache.store.live, told.log.length], [1, 1, 0]);
+});
+
 test("what ends while a dump is read does not come back by it, known before or not", () => {
 	const { cache } = setUp();
 	cache.apply(recordOf(1, 0), true, 0);

@@ -236,7 +236,11 @@ export class InternalCache {
 	/** Frees the slot of an entry that everybody knows to be dead. */
 	forget(slot: number): void {
 		if (this.#graveyard && !this.store.isLive(slot)) this.#graveyard.add(slot);
-		else this.store.remove(slot);
+		else {
+			// what was forgotten once may stand in a queue still, and is forgotten again when its turn comes
+			this.#closing?.delete(slot);
+			this.store.remove(slot);
+		}
 	}
 
 	/** A dump of the kernel's table is being read: what is not here may still come. */
