@@ -125,6 +125,22 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(node.own().length, 2);
 	});
 
+	test("what is joined has seen no packet by that, however late it is joined", async () => {
+		await passes(inState("SYN_RECV", { status: 0xa, timeout: 60 }));
+		node.isCommitting = true;
+		node.tell(TCP);
+		await systemClock.pause();
+		node.pass(5);
+		node.isCommitting = false;
+		await node.settle();
+		await has(TCP);
+		node.tellEnd(inState("TIME_WAIT", { timeout: 0 }));
+		assert.equal(node.kernel.update({ ...TCP, timeout: TCP.timeout - 10 }), "ok");
+		await node.settle();
+		await has();
+		assert.deepEqual(node.own(), []);
+	});
+
 	test("what expires here and goes on at the peer comes back as the peer's", async () => {
 		await passes(UDP);
 		node.tell(UDP);

@@ -1,6 +1,7 @@
 // The failover against a real kernel's tables: commit and worker, caches and listener as in the daemon.
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
+import { NEVER_SEEN } from "../cache/internal-cache.ts";
 import { UPDATED } from "../cache/record-layout.ts";
 import { type Conntrack, conntrackToRecord } from "../conntrack/conntrack.ts";
 import { CONNTRACK, EXPECTATION } from "../conntrack/kind.ts";
@@ -384,6 +385,29 @@ if (isInPrivateNetwork(import.meta.url)) {
 		);
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 2 });
 		assert.equal(got(before).tcp!.state, "LAST_ACK");
+	});
+
+	test("where all nodes forward a commit says nothing of packets, whatever it brings, meets or joins", async () => {
+		await start({ isActiveActive: true, termBegan: () => -1 });
+		const { store } = kit.internal.conntracks;
+		const [met, unknown] = [
+			TCP,
+			{ ...TCP, orig: { ...TCP.orig, sport: 7 }, reply: { ...TCP.reply, dport: 7 } },
+		];
+		const opening = (entry: Conntrack) => ({ ...young(entry), tcp: { ...TCP.tcp, state: "SYN_RECV" } });
+		for (const entry of [met, unknown]) assert.equal(kit.kernel.create(opening(entry)), "ok");
+		await kit.settle();
+		const slotOf = (entry: Conntrack): number => store.find(conntrackToRecord(entry, kit.names));
+		// an injected one is not in the internal cache
+		kit.internal.conntracks.release(slotOf(unknown));
+		store.setHeader(slotOf(met), UPDATED, kit.now - 10);
+		kit.tell([met, unknown, UDP]);
+		assert.deepEqual(await commit(), { ...NOTHING, created: 1, updated: 2 });
+		assert.equal(got(met).tcp!.state, "ESTABLISHED", "it was joined");
+		assert.deepEqual(
+			[met, unknown, UDP].map((entry) => store.header(slotOf(entry), UPDATED)),
+			[kit.now - 10, NEVER_SEEN, NEVER_SEEN],
+		);
 	});
 
 	test("a second commit finds everything as the first has left it, whatever that met", async () => {

@@ -354,7 +354,7 @@ export class Commit {
 	}
 
 	#reports() {
-		const { clock } = this.#options;
+		const { clock, isActiveActive = false } = this.#options;
 		const internal = this.#options.internal[CONNTRACK];
 		return {
 			refused: (refusals: readonly Refusal[]): void => {
@@ -374,8 +374,9 @@ export class Commit {
 					this.#unseated.delete(slot);
 					// what has ended since then stays ended
 					if (slot < 0) continue;
-					if (isReplaced) internal.apply(record, true, seconds(clock));
-					else internal.refresh(record, seconds(clock), true);
+					const now = isActiveActive ? internal.store.header(slot, UPDATED) : seconds(clock);
+					if (isReplaced) internal.apply(record, true, seconds(clock), !isActiveActive);
+					else internal.refresh(record, now, !isActiveActive);
 					this.#options.adopted?.(record);
 				}
 			},

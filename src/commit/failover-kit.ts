@@ -38,6 +38,8 @@ export interface KitOptions {
 	peers?: number;
 	/** When this node was put in charge, seconds. Without it every entry that it has is a left-over. */
 	termBegan?: () => number;
+	/** All nodes forward. */
+	isActiveActive?: boolean;
 }
 
 export interface NamedRefusal extends Refusal {
@@ -101,6 +103,7 @@ export class FailoverKit {
 			labels,
 			pump: () => {},
 			termBegan,
+			isActiveActive: options.isActiveActive ?? false,
 			guard: (record, deadline) => this.guard(record, deadline),
 			refused: (kind, refusal) => {
 				const entry =

@@ -316,13 +316,16 @@ export class Injection {
 
 	/** This node's own entry has met the peer's. */
 	#joined({ record, isReplaced, evicted }: JoinedEntry): void {
-		const internal = this.#options.internal[CONNTRACK];
+		const { isActiveActive = false, internal } = this.#options;
+		const cache = internal[CONNTRACK];
 		if (evicted) this.#evicted(evicted);
 		const known = this.#peers.own(record);
 		if (known < 0) return;
 		this.#isDirty = true;
-		if (isReplaced) internal.apply(record, true, this.#seconds(), false);
-		else internal.refresh(record, this.#seconds());
+		const now = this.#seconds();
+		if (isReplaced) cache.apply(record, true, now, false);
+		// a join is news, and where all nodes forward it is no packet
+		else cache.refresh(record, isActiveActive ? cache.store.header(known, UPDATED) : now);
 	}
 
 	#evicted(record: ConntrackRecord): void {
