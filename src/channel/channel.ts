@@ -53,7 +53,10 @@ export interface Channel {
 	send(bytes: Uint8Array, end: number): void;
 	/** TCP only: whether a peer is connected to us, and we to the peers. */
 	readonly sides?: { server: boolean; client: boolean };
-	/** TCP only: what is sent now would be dropped, because nobody is connected or too much waits already. */
+	/**
+	 * TCP only: what is sent now would be dropped, because nobody is connected, a connection has broken a moment ago, or too much
+	 * waits already.
+	 */
 	readonly isCongested?: boolean;
 	/** RUNNING, NO-CARRIER or DOWN. */
 	status(): string;

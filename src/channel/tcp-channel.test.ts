@@ -1,6 +1,7 @@
 // Real sockets on the loopback interface of a network namespace of their own: 127.0.0.1 and .2 are two nodes.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import net from "node:net";
 import { afterEach, test } from "node:test";
 import { formatBytes, parseAddress } from "../conntrack/address.ts";
@@ -28,20 +29,23 @@ if (isInPrivateNetwork(import.meta.url)) {
 		for (const one of open.splice(0)) one.close();
 	});
 
-	function node(own: string, other: string) {
-		const destination = { bytes: parseAddress(other)!, text: other };
+	/** Milliseconds that have passed for the channels and nobody else. */
+	let passed = 0;
+	const clock = { ...systemClock, now: () => systemClock.now() + passed };
+
+	function node(own: string, ...others: string[]) {
 		const channel = new TcpChannel({
 			native,
-			clock: systemClock,
+			clock,
 			link: {
 				address: parseAddress(own)!,
-				destinations: [destination],
+				destinations: others.map((text) => ({ bytes: parseAddress(text)!, text })),
 				port: PORT,
 				device: "lo",
 				sendBuffer: 1 << 18,
 				receiveBuffer: 1 << 18,
 			},
-			admits: (address) => formatBytes(parseAddress(address)!) === other,
+			admits: (address) => formatBytes(parseAddress(address)!) === others[0],
 			notice: (text) => assert.fail(text),
 		});
 		open.push(channel);
@@ -106,6 +110,40 @@ if (isInPrivateNetwork(import.meta.url)) {
 		}
 		assert.equal(one.channel.isCongested, true);
 		assert.equal(one.channel.counters.sendErrors, before);
+	});
+
+	test("a node that is down keeps nothing from the others; one that was there a moment ago is waited for", async () => {
+		const one = node("127.0.0.1", "127.0.0.2", "127.0.0.3");
+		assert.equal(one.channel.isCongested, true, "nobody is there");
+		node("127.0.0.2", "127.0.0.1");
+		await until("the second is connected", () => !one.channel.isCongested);
+		const three = node("127.0.0.3", "127.0.0.1");
+		await until("the third is connected", () => one.channel.sides.client);
+		three.channel.close();
+		await until("its end is seen", () => !one.channel.sides.client);
+		assert.equal(one.channel.isCongested, true, "it may be back in a second, and has been told of no end");
+		passed += 3600;
+		assert.equal(one.channel.isCongested, false, "it is down by now");
+	});
+
+	test("what was never started leaves no socket behind", () => {
+		const sockets = (): number => readdirSync("/proc/self/fd").length;
+		const before = sockets();
+		new TcpChannel({
+			native,
+			clock,
+			link: {
+				address: parseAddress("127.0.0.1")!,
+				destinations: [],
+				port: PORT,
+				device: "lo",
+				sendBuffer: 1 << 18,
+				receiveBuffer: 1 << 18,
+			},
+			admits: () => false,
+			notice: (text) => assert.fail(text),
+		}).close();
+		assert.equal(sockets(), before);
 	});
 
 	test("whoever is no peer may not connect, and a peer that sends nonsense is cut off", async () => {

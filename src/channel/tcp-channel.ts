@@ -39,6 +39,8 @@ const CONNECT_EVERY = 1000;
 const CONNECT_WITHIN = 2000;
 /** Milliseconds for which sent data may stay unacknowledged before the connection counts as dead (tcp(7)). */
 const USER_TIMEOUT = 3000;
+/** Milliseconds for which a broken connection is waited for: after that the protocol takes the node for down, and tells it all anew. */
+const AWAITED_FOR = 3500;
 /** Bytes that wait in this process for the kernel to take them; beyond that, datagrams are dropped. */
 const QUEUE_MAX = 1 << 20;
 /** Connections that the kernel holds ready to be accepted. */
@@ -52,6 +54,8 @@ interface Outgoing {
 	readonly text: string;
 	socket: net.Socket | undefined;
 	isConnected: boolean;
+	/** When the last connection ended, milliseconds; -Infinity: there has been none. */
+	lostAt: number;
 	cancel: (() => void) | undefined;
 }
 
@@ -74,6 +78,7 @@ export class TcpChannel implements Channel {
 	#bytes = 0;
 	#handler: DatagramHandler = () => false;
 	#batchEnd: () => void = () => {};
+	#isStarted = false;
 	#isClosed = false;
 
 	/** @throws Error with a line for the operator: no such interface, address in use or not ours ... */
@@ -88,6 +93,7 @@ export class TcpChannel implements Channel {
 			...destination,
 			socket: undefined,
 			isConnected: false,
+			lostAt: Number.NEGATIVE_INFINITY,
 			cancel: undefined,
 		}));
 		try {
@@ -105,15 +111,24 @@ export class TcpChannel implements Channel {
 		return { server: this.#incoming.size > 0, client: this.#outgoing.every((one) => one.isConnected) };
 	}
 
+	/** A node that is down keeps nothing from the others. */
 	get isCongested(): boolean {
-		return this.#outgoing.some(({ socket, isConnected }) => {
-			return !socket || !isConnected || socket.writableLength > QUEUE_MAX / 2;
-		});
+		let isAlone = true;
+		for (const { socket, isConnected, lostAt } of this.#outgoing) {
+			if (!socket || !isConnected) {
+				if (this.#options.clock.now() - lostAt < AWAITED_FOR) return true;
+				continue;
+			}
+			if (socket.writableLength > QUEUE_MAX / 2) return true;
+			isAlone = false;
+		}
+		return isAlone;
 	}
 
 	start(handler: DatagramHandler, batchEnd: () => void): void {
 		this.#handler = handler;
 		this.#batchEnd = batchEnd;
+		this.#isStarted = true;
 		this.#server.listen({ fd: this.#listener, backlog: BACKLOG });
 		for (const one of this.#outgoing) this.#connect(one);
 	}
@@ -133,7 +148,9 @@ export class TcpChannel implements Channel {
 	close(): void {
 		this.#flush();
 		this.#isClosed = true;
-		this.#server.close();
+		// a server that was never told to listen does not know its socket
+		if (this.#isStarted) this.#server.close();
+		else this.#options.native.closeSocket(this.#listener);
 		for (const { socket, cancel } of this.#outgoing) {
 			cancel?.();
 			socket?.destroy();
@@ -186,6 +203,7 @@ export class TcpChannel implements Channel {
 		socket.on("error", () => this.counters.sendErrors++);
 		socket.on("close", () => {
 			tooLate();
+			if (one.isConnected) one.lostAt = clock.now();
 			one.isConnected = false;
 			one.socket = undefined;
 			if (!this.#isClosed) one.cancel = clock.after(CONNECT_EVERY, () => this.#connect(one));
