@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { type InternalCache, newInternalCaches } from "./cache/internal-cache.ts";
+import { UPDATED } from "./cache/record-layout.ts";
 import { conntrackToRecord, expectationToRecord } from "./conntrack/conntrack.ts";
 import { CONNTRACK, EXPECTATION } from "./conntrack/kind.ts";
 import { NameTable } from "./conntrack/names.ts";
@@ -20,6 +21,8 @@ class Node {
 	readonly internal: readonly [InternalCache, InternalCache];
 	readonly router: EventRouter;
 	kernel: Int32Array[] = [];
+	/** Milliseconds. */
+	now = 5000;
 	/** Ports of what was asked for, one list for each call. */
 	readonly asked: number[][] = [];
 	helped = 0;
@@ -32,7 +35,7 @@ class Node {
 		this.internal = [conntracks, expectations];
 		conntracks.listener = { changed: () => {}, destroyed: (slot) => this.ended.push(slot) };
 		const clock: Clock = {
-			now: () => 5000,
+			now: () => this.now,
 			after: () => () => {},
 			pause: async () => {},
 			wall: () => new Date(0),
@@ -148,4 +151,17 @@ test("an expectation whose master the kernel does not have waits for it", () => 
 	assert.equal(node.internal[EXPECTATION].store.live, 0);
 	node.router.conntrack("new", conntrackToRecord(CONTROL, node.names), 0);
 	assert.equal(node.internal[EXPECTATION].store.live, 1);
+});
+
+test("a connection that has matured between two batches leaves the next one its own time", () => {
+	const master = conntrackToRecord(CONTROL, node.names);
+	node.router.expectation("new", expectationToRecord(HOLE, node.names), 0);
+	node.router.batchEnd();
+	node.router.matured(master, 3, 4);
+	assert.equal(node.internal[EXPECTATION].store.live, 1, "what has waited for it is taken");
+	node.now = 900_000;
+	node.router.conntrack("new", recordOf(7, 1), 0);
+	node.router.batchEnd();
+	const { store } = node.internal[CONNTRACK];
+	assert.equal(store.header(store.find(recordOf(7, 1)), UPDATED), 900);
 });

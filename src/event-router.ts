@@ -67,6 +67,7 @@ export class EventRouter implements EventHandler {
 	}
 
 	conntrack(event: EventKind, record: Int32Array, port: number): void {
+		this.#beginBatch();
 		const { masters, helped, flushPort, injection } = this.#options;
 		const isEnd = event === "destroy";
 		if (injection && port === 0) {
@@ -84,6 +85,7 @@ export class EventRouter implements EventHandler {
 	}
 
 	expectation(event: EventKind, record: Int32Array, port: number): void {
+		this.#beginBatch();
 		const { masters, flushPort, injection } = this.#options;
 		if (event !== "destroy") {
 			if (port === 0) injection?.adoptMasterOf(record);
@@ -179,6 +181,11 @@ export class EventRouter implements EventHandler {
 		return rules ? rules.isChangeable || rules.belongs(record) : passes(CONNTRACK, record);
 	}
 
+	/** An event has come: `batchEnd` follows. */
+	#beginBatch(): void {
+		if (this.#second < 0) this.#second = Math.floor(this.#options.clock.now() / 1000);
+	}
+
 	#now(): number {
 		return this.#second >= 0 ? this.#second : Math.floor(this.#options.clock.now() / 1000);
 	}
@@ -196,14 +203,14 @@ export class EventRouter implements EventHandler {
 
 	/** A conntrack that is not kept, whole. */
 	readonly #lookedUp = (record: Int32Array): void => {
-		const { internal, passes, clock, helped, masters } = this.#options;
+		const { internal, passes, helped, masters } = this.#options;
 		if (!passes(CONNTRACK, record)) {
 			this.filtered++;
 			this.#leave(record, true);
 			return;
 		}
 		const cache = internal[CONNTRACK];
-		cache.apply(record, false, Math.floor(clock.now() / 1000));
+		cache.apply(record, false, this.#now());
 		if ((record[HAS]! & H_HELPER) === 0) return;
 		helped(record);
 		if (masters.isAwaited) for (const waiting of masters.arrived(record)) this.#apply(waiting, "new");
@@ -216,11 +223,10 @@ export class EventRouter implements EventHandler {
 
 	/** @param isPacket a packet has caused the event, and nobody's request */
 	#route(kind: Kind, event: EventKind, record: Int32Array, isFlush: boolean, isPacket = true): void {
-		const { internal, passes, clock, ended, injection, rules, young } = this.#options;
+		const { internal, passes, ended, injection, rules, young } = this.#options;
 		const cache = internal[kind];
 		const lookup = kind === CONNTRACK ? this.#options.lookup : undefined;
-		if (this.#second < 0) this.#second = Math.floor(clock.now() / 1000);
-		const now = this.#second;
+		const now = this.#now();
 		if (event === "destroy") {
 			const slot = cache.store.find(record);
 			const isHeld = slot >= 0 && cache.store.isLive(slot);
