@@ -119,7 +119,7 @@ class Node {
 			clock: this.clock,
 			cache: this.cache,
 			isOwn: (record) => this.rules.isOwn(record),
-			withdrawn: () => void this.told.push("pump"),
+			ended: () => void this.told.push("pump"),
 		});
 		this.router = new EventRouter({
 			internal: [this.cache, this.#caches.expectations],

@@ -72,7 +72,7 @@ export class Admission {
 				clock,
 				cache: internal[CONNTRACK],
 				isOwn: (record) => rules.isOwn(record),
-				withdrawn: pump,
+				ended: pump,
 			});
 		}
 		this.forRouter = {

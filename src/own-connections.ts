@@ -1,4 +1,4 @@
-// The host's addresses have changed: whoever is now a connection of the host itself, and is held, is withdrawn from the peers.
+// The host's addresses have changed: whatever is now a connection of the host itself, and is held, ends for the peers.
 // What was one and is none any more comes back with its next packet.
 import type { InternalCache } from "./cache/internal-cache.ts";
 import { newConntrackRecord } from "./conntrack/record.ts";
@@ -12,8 +12,8 @@ export interface OwnConnectionsOptions {
 	clock: Clock;
 	cache: InternalCache;
 	isOwn: (record: Int32Array) => boolean;
-	/** Some have been withdrawn. */
-	withdrawn: () => void;
+	/** Some have been ended. */
+	ended: () => void;
 }
 
 export class OwnConnections {
@@ -38,7 +38,7 @@ export class OwnConnections {
 	}
 
 	async #look(): Promise<void> {
-		const { clock, cache, isOwn, withdrawn } = this.#options;
+		const { clock, cache, isOwn, ended } = this.#options;
 		let count = 0;
 		await walkSlices(clock, cache.store, (slot) => {
 			cache.store.read(slot, this.#record);
@@ -46,6 +46,6 @@ export class OwnConnections {
 			cache.bury(slot, Math.floor(clock.now() / 1000));
 			count++;
 		});
-		if (count > 0) withdrawn();
+		if (count > 0) ended();
 	}
 }

@@ -1,5 +1,6 @@
-// Mode FTFW: latest-state replication. The protocol core of one node: no sockets, no timers, no clock, no
-// randomness; datagrams and milliseconds come in, datagrams go out through the sink, the caches change in place.
+// Latest-state replication, the protocol core of one node: Mode FTFW, and what the other modes leave of it (mode.ts). No
+// sockets, no timers, no clock, no randomness; datagrams and milliseconds come in, datagrams go out through the sink, the
+// caches change in place.
 //
 //   contacts   who is there, and hears whom          bulk, outgoing   my entries to the peers
 //   equality   do all hold the same?                 return-snapshot  a rebooted node gets its entries back
