@@ -30,6 +30,8 @@ const LISTS = {
 	"TCP states": ["ESTABLISHED", "CLOSED", "TIME_WAIT", "LISTEN", "for", "TCP"],
 	"helper names": ["ftp", "sip", '"q.931"', "*"],
 	"numbers of labels": ["0", "127", "128", "first"],
+	marks: ["0", "0x10/0xff", "7/7", "1/", "0x100000000", "red"],
+	zones: ["0", "1", "65535", "65536", "-1", "home"],
 };
 const STRAYS = [
 	"{",
