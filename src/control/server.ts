@@ -11,7 +11,11 @@ import {
 	type RequestDetail,
 } from "./request.ts";
 
-/** Where a handler writes its text; a promise that resolves when there is room for more. */
+/**
+ * Where a handler writes its text; a promise that resolves when there is room for more.
+ *
+ * @throws Error when the client has gone: nobody needs the rest
+ */
 export type TextSink = (text: string) => Promise<void> | undefined;
 
 /** Answers one request: writes text, and says how it went. */
@@ -129,9 +133,10 @@ export class ControlServer {
 		asked: Exclude<ParsedRequest, { kind: "incomplete" | "bad" }>,
 	): Promise<void> {
 		const write: TextSink = (text) => {
+			// else the dumps of clients that have gone would pile up, beyond CLIENTS_MAX
+			if (socket.destroyed) throw new Error("the client has gone");
 			// as bytes: a string that waits would be a tree of its parts on the heap, which each collection copies
-			if (socket.destroyed || socket.write(Buffer.from(text)) || socket.writableLength < UNREAD_MAX)
-				return undefined;
+			if (socket.write(Buffer.from(text)) || socket.writableLength < UNREAD_MAX) return undefined;
 			this.#unread.add(socket);
 			return new Promise((resolve) => {
 				const done = (): void => {
