@@ -1,7 +1,17 @@
 // Runs the command as a process of its own, from a copy of the compiled files in which the daemon is a stand-in.
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+	closeSync,
+	cpSync,
+	existsSync,
+	mkdtempSync,
+	openSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -77,8 +87,8 @@ interface Result {
 
 const ctsync = (...argv: string[]): Promise<Result> => run(program, argv);
 /** `--check` loads what the daemon decides by, which is not in the copy. */
-const check = (...argv: string[]): Promise<Result> =>
-	run(fileURLToPath(new URL("main.js", import.meta.url)), argv);
+const whole = fileURLToPath(new URL("main.js", import.meta.url));
+const check = (...argv: string[]): Promise<Result> => run(whole, argv);
 
 /** Without blocking this process, which is the server. */
 async function run(file: string, argv: readonly string[]): Promise<Result> {
@@ -182,6 +192,29 @@ test("--check names the mistakes of a file and prints what is right", async () =
 	for (const words of [["x"], ["-z"], ["-C"], ["-d"]])
 		assert.equal((await check("--check", ...words)).status, 1);
 	assert.equal((await check("-s", "--check")).status, 1);
+});
+
+test("what cannot be printed is a failure with a line, and no stack", () => {
+	const full = openSync("/dev/full", "w");
+	try {
+		for (const argv of [
+			["-v"],
+			["-h"],
+			["keygen"],
+			["--check", "-C", config],
+			["check", "--json", "-C", config],
+		]) {
+			const { status, stderr } = spawnSync(process.execPath, [whole, ...argv], {
+				stdio: ["ignore", full, "pipe"],
+				encoding: "utf8",
+			});
+			assert.match(stderr, /^\[.*\[ERROR\] can't write: ENOSPC: no space left on device, write\n$/m);
+			assert.doesNotMatch(stderr, /^ +at /m);
+			assert.equal(status, 1, argv[0]);
+		}
+	} finally {
+		closeSync(full);
+	}
 });
 
 test("wrong usage prints usage and error and ends with status 1", async () => {

@@ -19,7 +19,7 @@ interface Loaded {
 	warnings: ConfigProblem[];
 }
 
-const status = run(process.argv.slice(2));
+const status = run(process.argv.slice(2)).catch(unwritten);
 // a console that went away must not end a daemon, nor make a client print a stack
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
@@ -31,7 +31,7 @@ async function run(argv: readonly string[]): Promise<number> {
 	switch (command.kind) {
 		case "version": {
 			const { formatVersion } = await import("./cli/usage.ts");
-			process.stdout.write(formatVersion(version()));
+			await print(formatVersion(version()));
 			return 0;
 		}
 		case "help":
@@ -88,15 +88,16 @@ async function testPolicyFile(input: string, file: string | undefined, form?: "j
 		import("./system/reason.ts"),
 	]);
 	const own = Object.values(networkInterfaces()).flatMap((list) => list!.map(({ address }) => address));
+	let found: ReturnType<typeof testPolicy>;
 	try {
-		const found = testPolicy(readFileSync(input === "-" ? 0 : input, "utf8"), loaded.config, own);
-		await print(form === "json" ? found.json : found.text);
-		if (found.judged === 0) await say("ERROR", "there is no expectation in it");
-		return found.judged === 0 || found.rejected > 0 ? 1 : 0;
+		found = testPolicy(readFileSync(input === "-" ? 0 : input, "utf8"), loaded.config, own);
 	} catch (error) {
 		await say("ERROR", `can't judge \`${input}': ${reasonOf(error)}`);
 		return 1;
 	}
+	await print(form === "json" ? found.json : found.text);
+	if (found.judged === 0) await say("ERROR", "there is no expectation in it");
+	return found.judged === 0 || found.rejected > 0 ? 1 : 0;
 }
 
 async function ask({ op, config: file, argument, form }: ClientCommand): Promise<number> {
@@ -233,16 +234,23 @@ async function say(level: Level, text: string): Promise<void> {
 	for (const line of text.split("\n")) process.stderr.write(formatLine(date, level, line));
 }
 
-/** @throws Error when the output does not take it */
+/** Rejects with the system's error when the output does not take it. */
 function print(text: string): Promise<void> {
 	return new Promise((resolve, reject) => {
 		process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
 	});
 }
 
+/** What was to be printed has not arrived: that is a failure of the command, and none of ours. */
+async function unwritten(error: NodeJS.ErrnoException): Promise<number> {
+	if (error.syscall !== "write") throw error;
+	await say("ERROR", `can't write: ${error.message}`);
+	return 1;
+}
+
 async function printUsage(): Promise<void> {
 	const { formatUsage } = await import("./cli/usage.ts");
-	process.stdout.write(formatUsage(version()));
+	await print(formatUsage(version()));
 }
 
 function version(): string {

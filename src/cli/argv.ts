@@ -19,6 +19,7 @@ import { isClientVerb, parseClientWords } from "./client-words.ts";
 import { isCommitVerb, jsonCommit, parseCommitWords } from "./commit-words.ts";
 import { isKeyVerb, type KeyCommand, parseKeyWords } from "./key-words.ts";
 import { isPolicyVerb, parsePolicyWords } from "./policy-words.ts";
+import { usageError } from "./usage-error.ts";
 import { isVerifyVerb, parseVerifyWords } from "./verify-words.ts";
 
 /** What to do. */
@@ -56,7 +57,7 @@ const VERBS: readonly {
 	{ isVerb: isKeyVerb, parse: parseKeyWords },
 ];
 
-const INVALID: Command = { kind: "error", message: "Invalid parameters", showUsage: true };
+const INVALID = usageError("Invalid parameters");
 
 /**
  * Reads the words after the program's name, from left to right: the first `-v`, `-h` or mistake decides, and of
@@ -79,7 +80,7 @@ export function parseArgv(argv: readonly string[]): Command {
 				continue;
 			case "-C":
 				config = argv[++i];
-				if (!config) return { kind: "error", message: "Missing config filename", showUsage: true };
+				if (!config) return usageError("Missing config filename");
 				continue;
 			case XML_OPTION.flag: {
 				const op = client && xmlForm(client.op);
@@ -102,7 +103,7 @@ export function parseArgv(argv: readonly string[]): Command {
 		const verb = VERBS.find(({ isVerb }) => isVerb(word));
 		if (verb) return client || background ? INVALID : verb.parse(argv.slice(i + 1), config, word);
 		const option = CLIENT_OPTIONS.find((candidate) => candidate.flag === word);
-		if (!option) return { kind: "error", message: `Unknown option: ${word}`, showUsage: true };
+		if (!option) return usageError(`Unknown option: ${word}`);
 		client = option;
 		const next = argv[i + 1];
 		if (!option.parameters || next === undefined || next.startsWith("-")) continue;

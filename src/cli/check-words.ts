@@ -1,5 +1,6 @@
 // The command line of `ctsync --check`.
 import type { Command } from "./argv.ts";
+import { usageError } from "./usage-error.ts";
 
 export const CHECK_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -37,8 +38,4 @@ export function parseCheckWords(rest: readonly string[], config: string | undefi
 		...(config === undefined ? {} : { config }),
 		...(isJson ? { form: "json" } : {}),
 	};
-}
-
-function usageError(message: string): Command {
-	return { kind: "error", message, showUsage: true };
 }

@@ -9,6 +9,7 @@ import {
 	type Parameter,
 	xmlForm,
 } from "./client-options.ts";
+import { usageError } from "./usage-error.ts";
 
 export const CLIENT_FORMS: readonly { words: string; help: string }[] = [
 	{ words: "stats [network|cache|runtime|link|rsqueue|process|queue|ct|expect] [--json]", help: "as -s" },
@@ -105,8 +106,4 @@ function ask(name: Name, words: readonly string[]): Pick<Parameter, "op" | "warn
 function parametersOf({ isWhole }: Name, { parameters = [] }: ClientOption): string {
 	const words = isWhole ? [] : parameters.filter(({ isHidden }) => !isHidden).map(({ word }) => word);
 	return words.length === 0 ? "no parameter" : `one of ${words.join(", ")}`;
-}
-
-function usageError(message: string): Command {
-	return { kind: "error", message, showUsage: true };
 }

@@ -7,6 +7,7 @@ import {
 } from "../control/commit-request.ts";
 import { Opcode } from "../control/request.ts";
 import type { Command } from "./argv.ts";
+import { usageError } from "./usage-error.ts";
 
 export const COMMIT_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -88,8 +89,4 @@ export function parseCommitWords(rest: readonly string[], config: string | undef
 function countOf(word: string | undefined): number | undefined {
 	if (word === "all") return SHOW_MAX;
 	return word !== undefined && /^\d{1,6}$/.test(word) ? Math.min(SHOW_MAX, Number(word)) : undefined;
-}
-
-function usageError(message: string): Command {
-	return { kind: "error", message, showUsage: true };
 }

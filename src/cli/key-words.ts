@@ -1,6 +1,7 @@
 // The command line of the key commands. Only the words: what is a key's number, or a usable file, is judged by whoever
 // runs the command, so that a client command does not load cryptography.
 import type { Command } from "./argv.ts";
+import { usageError } from "./usage-error.ts";
 
 /** Ids are as typed. */
 export type KeyCommand =
@@ -72,8 +73,4 @@ function manage([first, second, ...surplus]: readonly string[], isForced: boolea
 
 function takesConfig(command: KeyCommand): boolean {
 	return command.action === "list" ? command.file === undefined : command.action !== "generate";
-}
-
-function usageError(message: string): Command {
-	return { kind: "error", message, showUsage: true };
 }

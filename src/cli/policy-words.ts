@@ -1,6 +1,7 @@
 // The command line of `ctsync policy`.
 import { Opcode } from "../control/request.ts";
 import type { Command } from "./argv.ts";
+import { usageError } from "./usage-error.ts";
 
 export const POLICY_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -41,8 +42,4 @@ export function parsePolicyWords(rest: readonly string[], config: string | undef
 	if (input === undefined)
 		return usageError("Missing file: lines of conntrack -L expect, or - for standard input");
 	return { kind: "policy test", input, ...file, ...form };
-}
-
-function usageError(message: string): Command {
-	return { kind: "error", message, showUsage: true };
 }

@@ -1,6 +1,7 @@
 // The command line of `ctsync verify`.
 import { Opcode } from "../control/request.ts";
 import type { Command } from "./argv.ts";
+import { usageError } from "./usage-error.ts";
 
 export const VERIFY_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -37,8 +38,4 @@ export function parseVerifyWords(rest: readonly string[], config: string | undef
 	const file = config === undefined ? {} : { config };
 	const argument = peer === undefined ? {} : { argument: peer };
 	return { kind: "client", op: Opcode.verify, ...file, ...argument, ...(isJson ? { form: "json" } : {}) };
-}
-
-function usageError(message: string): Command {
-	return { kind: "error", message, showUsage: true };
 }
