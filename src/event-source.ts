@@ -24,16 +24,17 @@ export interface EventSourceOptions
 	receiveBuffer: number;
 	/** Netlink ports of this daemon: what their requests cause is no news. */
 	ports: readonly number[];
-	/** Compares the internal cache with both tables. */
+	/** Compares the internal cache with the tables. */
 	compare: () => Promise<void>;
 }
 
 /** @throws Error with a line for the operator */
 export function openEventSource(options: EventSourceOptions): EventSource {
 	const { config, log, ports, receiveBuffer, clock, compare } = options;
-	const { pollSecs, filter, netlinkEventsReliable } = config.general;
+	const { general, stats, sync } = config;
+	const { pollSecs, filter } = general;
 	if (pollSecs !== undefined) {
-		log.notice(`polling the kernel tables every ${pollSecs} seconds: shorter connections are not replicated`);
+		log.notice(`polling the kernel tables every ${pollSecs} seconds: shorter connections are never known`);
 		return new PolledTables({
 			clock,
 			seconds: pollSecs,
@@ -45,10 +46,10 @@ export function openEventSource(options: EventSourceOptions): EventSource {
 	const { program, place } = eventFilter(filter, ports, log);
 	const listener = new EventListener({
 		...options,
-		reliable: netlinkEventsReliable,
+		reliable: general.netlinkEventsReliable || stats?.netlinkEventsReliable === true,
 		filter: program,
 		// the answer to what is new here may be on its way to another node
-		isUrgent: config.sync?.role === "active-active",
+		isUrgent: sync?.role === "active-active",
 	});
 	log.notice(`using ${place} event filtering`);
 	log.notice(`netlink event socket buffer size has been set to ${receiveBuffer} bytes`);

@@ -14,16 +14,15 @@ import { NameTable } from "./conntrack/names.ts";
 import { type ConntrackPolicy, ConntrackRules } from "./conntrack-rules.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
 import type { DaemonOptions } from "./daemon.ts";
-import { KernelPoll } from "./kernel-poll.ts";
+import { type EventSource, openEventSource } from "./event-source.ts";
 import { AccountDecoder } from "./netlink/decode-accounting.ts";
-import { EventListener } from "./netlink/event-listener.ts";
 import { KernelDumps } from "./netlink/kernel-dumps.ts";
 import { OwnAddresses } from "./netlink/own-addresses.ts";
 import { type EventBuffer, growBuffer, OverrunWatch } from "./overrun.ts";
 import { walkSlices } from "./purge.ts";
 import { attempt, reloadSettings } from "./reload.ts";
 import { Settings } from "./settings.ts";
-import { eventFilter, netlinkBuffer } from "./setup.ts";
+import { netlinkBuffer } from "./setup.ts";
 import { AccountingStatistics } from "./stats/accounting-statistics.ts";
 import { KernelResync } from "./sync/kernel-resync.ts";
 import { systemClock } from "./system/clock.ts";
@@ -91,7 +90,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 					`the cache holds HashLimit ${cache.limit} flows: those beyond it are not accounted`,
 				),
 			overrun: () => {
-				growBuffer(listener!.socket, buffer, log);
+				growBuffer(listener.socket, buffer, log);
 				if (settings.current.general.netlinkOverrunResync !== false) overruns.lost();
 			},
 		});
@@ -104,7 +103,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 			tables: (kind, visit) => dumps.read(kind, visit),
 			passes: (_, record) => rules.passes(record),
 			clock,
-			drain: () => listener?.drain(),
+			drain: () => listener.drain(),
 			pump: () => accounting.batchEnd(),
 		});
 		const overruns = new OverrunWatch({
@@ -117,23 +116,21 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		});
 		cleanup.unshift(() => overruns.close());
 		const buffer: EventBuffer = netlinkBuffer(config);
-		const listener =
-			general.pollSecs === undefined
-				? new EventListener({
-						native,
-						clock,
-						names,
-						handler: accounting,
-						expectations: false,
-						receiveBuffer: buffer.size,
-						reliable: general.netlinkEventsReliable || stats.netlinkEventsReliable,
-						filter: eventFilter(general.filter, [], log).program,
-						account,
-						labels,
-					})
-				: undefined;
-		cleanup.unshift(() => listener?.close());
-		if (listener) log.notice(`netlink event socket buffer size has been set to ${buffer.size} bytes`);
+		const listener: EventSource = openEventSource({
+			config,
+			native,
+			clock,
+			names,
+			log,
+			handler: accounting,
+			expectations: false,
+			receiveBuffer: buffer.size,
+			ports: [],
+			account,
+			labels,
+			compare: () => resync.run([CONNTRACK]),
+		});
+		cleanup.unshift(() => listener.close());
 
 		// -F only, and then in a thread of its own
 		let worker: Promise<CommitWorker> | undefined;
@@ -152,7 +149,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 			cache,
 			accounting,
 			flowLog,
-			...(listener && { listener }),
+			listener,
 			dump: dumps,
 			flushes,
 			resync,
@@ -175,7 +172,10 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 				statistics: (op, form) => statistics.render(op, controlCounters, form),
 				stop: () => stop(0),
 				notice: (text) => log.notice(text),
-				unknown: (op) => log.limited("request", `unknown request ${op} on the control socket`),
+				unknown: (op) => {
+					controlCounters.unknownRequests++;
+					log.limited("request", `unknown request ${op} on the control socket`);
+				},
 			}),
 			controlCounters,
 		);
@@ -189,21 +189,11 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		};
 		cleanup.unshift(onSignals({ SIGHUP: reload, SIGINT: () => stop(0), SIGTERM: () => stop(0) }));
 		// subscribed already: dump, then listen
-		listener?.start();
+		listener.start();
 		const populated = resync.run([CONNTRACK]);
 		const status = await Promise.race([populated, stopped]);
 		if (status !== undefined) return status;
 		resync.count = 0;
-		if (general.pollSecs !== undefined) {
-			const poll = new KernelPoll({
-				clock,
-				seconds: general.pollSecs,
-				read: () => resync.run([CONNTRACK]),
-				failed: (error) => log.limited("poll", error.message),
-			});
-			cleanup.unshift(() => poll.close());
-			log.notice(`reading the kernel's table every ${general.pollSecs} seconds`);
-		}
 		log.notice("initialization completed");
 		log.notice(options.ready ? "-- starting in daemon mode --" : "-- starting in console mode --");
 		options.ready?.();

@@ -38,7 +38,7 @@ function setUp(limit = 100) {
 	const account = { ...NOTHING };
 	const lines: string[] = [];
 	const { conntracks: cache } = newInternalCaches(1, limit);
-	const state = { full: 0, flushes: 0 };
+	const state = { full: 0, flushes: 0, isOn: true };
 	const accounting = new Accounting({
 		cache,
 		rules: {
@@ -46,6 +46,9 @@ function setUp(limit = 100) {
 			belongs: (record) => record[23] !== 66,
 		},
 		flowLog: {
+			get isOn() {
+				return state.isOn;
+			},
 			write: (_, stamp, text) => void lines.push(`${stamp}|${text}`),
 			flush: () => void state.flushes++,
 		},
@@ -91,6 +94,15 @@ test("a kernel that does not count has lines all the same", () => {
 	end(flow(1), NOTHING);
 	assert.deepEqual(lines, [`${STAMP}|tcp      6 ${ORIG} ${REPLY} [ASSURED]`]);
 	assert.deepEqual(accounting.traffic, { packets: 0n, bytes: 0n });
+});
+
+test("without a log there is no line, and the counters are added up", () => {
+	const { accounting, lines, end, state } = setUp();
+	state.isOn = false;
+	accounting.conntrack("new", flow(1));
+	end(flow(1), COUNTED);
+	assert.deepEqual(lines, []);
+	assert.equal(accounting.traffic.packets, 9n);
 });
 
 test("what the filter leaves out, and what is not held, has no line", () => {

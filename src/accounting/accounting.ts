@@ -19,7 +19,7 @@ export interface AccountingOptions {
 		/** Whether one that is held and does not pass still counts (its TCP state does not matter). */
 		belongs(record: Int32Array): boolean;
 	};
-	flowLog: Pick<FlowLog, "write" | "flush">;
+	flowLog: Pick<FlowLog, "isOn" | "write" | "flush">;
 	/** What the event under way tells of the flow's traffic. */
 	account: FlowAccount;
 	names: NameTable;
@@ -103,6 +103,7 @@ export class Accounting implements EventHandler {
 
 	#write(record: Int32Array, account?: FlowAccount): void {
 		const { clock, names, flowLog } = this.#options;
+		if (!flowLog.isOn) return;
 		if (!this.#date) {
 			this.#date = clock.wall();
 			this.#stamp = formatDate(this.#date);

@@ -50,6 +50,15 @@ test("a line is the time, a tab and the text; nobody else may read the file", as
 	assert.deepEqual(log.counters, { lines: 2000, lost: 0, failures: 0, syslogLost: 0 });
 });
 
+test("a log is on with a file or syslog", async () => {
+	const { log } = open({});
+	assert.equal(log.isOn, false);
+	log.reopen(join(folder, "late"));
+	assert.equal(log.isOn, true);
+	await log.close();
+	assert.equal(open({ syslog: { write: () => true, close: () => {} } }).log.isOn, true);
+});
+
 test("a file that was moved away is followed by a new one; no line is lost or in pieces", async () => {
 	const file = join(folder, "moved");
 	const { log, put } = open({ file });

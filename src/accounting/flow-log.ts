@@ -50,6 +50,11 @@ export class FlowLog {
 		if (options.file !== undefined) this.#file = openFile(options.file);
 	}
 
+	/** Somebody wants the lines. */
+	get isOn(): boolean {
+		return this.#file !== undefined || this.#options.syslog !== undefined;
+	}
+
 	/** Bytes that the file has not taken yet. */
 	get waiting(): number {
 		return this.#queue.length + (this.#chunk ? this.#chunk.length - this.#written : 0);

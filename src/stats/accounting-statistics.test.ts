@@ -12,6 +12,10 @@ const statistics = new AccountingStatistics({
 	cache,
 	accounting: { filtered: 4, traffic: { bytes: 2n ** 60n, packets: 36n } },
 	flowLog: { counters: { lines: 9, lost: 2, failures: 1, syslogLost: 3 }, waiting: 77 },
+	listener: {
+		counters: { received: 3, unknownType: 0, malformed: 0, overruns: 0 },
+		socket: { receiveBuffer: 2048 },
+	},
 	dump: { counters: { malformed: 0 } },
 	flushes: { count: 1, failures: 0 },
 	resync: { count: 5 },
@@ -56,6 +60,7 @@ test("the same as JSON", () => {
 	assert.equal(JSON.parse(render(Opcode.statsCache, "json")!).stats.destroyOk, 2);
 	const runtime = JSON.parse(render(Opcode.statsRuntime, "json")!);
 	assert.deepEqual([runtime.kernelResyncs, runtime.localUnknownRequest], [5, 8]);
+	assert.deepEqual([runtime.eventsReceived, runtime.netlinkBufferBytes], [3, 1024]);
 });
 
 test("there is no link, and nothing to say of one", () => {

@@ -16,16 +16,13 @@ export interface AccountingSources {
 	cache: InternalCache;
 	accounting: Pick<Accounting, "filtered" | "traffic">;
 	flowLog: Pick<FlowLog, "counters" | "waiting">;
-	/** Absent when the kernel is polled. */
-	listener?: { readonly counters: EventCounters; readonly socket: { readonly receiveBuffer: number } };
+	listener: { readonly counters: EventCounters; readonly socket: { readonly receiveBuffer: number } };
 	dump: { readonly counters: { malformed: number } };
 	/** Of the kernel's table, and those that died. */
 	flushes: { readonly count: number; readonly failures: number };
 	resync: { readonly count: number };
 	clock: Clock;
 }
-
-const NO_EVENTS: EventCounters = { received: 0, unknownType: 0, malformed: 0, overruns: 0 };
 
 export class AccountingStatistics {
 	readonly #from: AccountingSources;
@@ -81,13 +78,13 @@ export class AccountingStatistics {
 		const { accounting, listener, dump, flushes, resync, clock } = this.#from;
 		return runtimeStats({
 			uptimeSeconds: Math.floor((clock.now() - this.#startedAt) / 1000),
-			events: listener?.counters ?? NO_EVENTS,
+			events: listener.counters,
 			filtered: accounting.filtered,
 			dumpMalformed: dump.counters.malformed,
 			kernelFlushes: flushes.count,
 			kernelResyncs: resync.count,
 			// the kernel accounts twice what was asked for (socket(7), SO_RCVBUF)
-			netlinkBuffer: listener ? listener.socket.receiveBuffer / 2 : 0,
+			netlinkBuffer: listener.socket.receiveBuffer / 2,
 			workerFailures: flushes.failures,
 			control,
 		});

@@ -136,6 +136,8 @@ for command in -c -e "-e exp" -n -B -t "-s network" "-s link" "-i exp" "-f exter
 	equal "$command ends with 1" 1 $status
 	matches "$command says why" 'Stats mode' "$told"
 done
+in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/opcode.py" "$LAB_TMP/ours.ctl" 2 >/dev/null
+matches "what is no request is counted" 'local unknown request:[[:space:]]+1$' "$(ours -s runtime)"
 check "-k ends it" ours -k
 ended() { ! alive ours; }
 soon "at once" 5 ended
@@ -150,6 +152,7 @@ for place in Userspace Kernelspace; do
 	filter=$(sed -E 's/([{}])/\1\n/g; s/(TCP|\/26|::1)/\1\n/g; s/ (IPv6)/\n\1/' <<<"$filter")
 	stats_config ours "$filter"; stats_config theirs "$filter"
 	check "ctsync starts" start_ours
+	matches "and says where events are filtered" "using $(tr KU ku <<<"${place%space}")-space event filtering" "$(cat "$LAB_TMP/ours.log")"
 	check "conntrackd starts" start_theirs
 	traffic
 	wait_until 5 seen "$(theirs -i | wc -l)"
