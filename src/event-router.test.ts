@@ -113,6 +113,17 @@ test("one that is new, or still kept, needs no question", () => {
 	assert.equal(node.held(7)?.[R.MARK], 1);
 });
 
+test("what was passed on is counted by event; what the filter leaves out, and a flush, is not", () => {
+	node.router.conntrack("new", recordOf(7, 1), 0);
+	node.router.conntrack("update", partOf(7), 0);
+	node.router.conntrack("update", partOf(8), 0);
+	node.router.conntrack("new", recordOf(9, 666), 0);
+	node.router.conntrack("destroy", partOf(7), 0);
+	node.router.conntrack("destroy", partOf(8), 0);
+	node.router.conntrack("destroy", partOf(10), FLUSH_PORT);
+	assert.deepEqual(node.router.bypass, { created: 1, updated: 2, destroyed: 2 });
+});
+
 test("one that has ended by then is not asked for, and one that the kernel has no more is nothing", () => {
 	node.router.conntrack("update", partOf(7), 0);
 	node.router.conntrack("destroy", partOf(7), 0);

@@ -46,6 +46,8 @@ export interface RouterOptions {
 export class EventRouter implements EventHandler {
 	/** Events that the filter kept out. */
 	filtered = 0;
+	/** DisableInternalCache: events that were passed on. */
+	readonly bypass = { created: 0, updated: 0, destroyed: 0 };
 	readonly overrun: () => void;
 	readonly #options: RouterOptions;
 	/** The conntrack that we flushed last. */
@@ -138,6 +140,7 @@ export class EventRouter implements EventHandler {
 		const isSeen = updated !== NEVER_SEEN;
 		const slot = internal[CONNTRACK].apply(record, true, isSeen ? updated : this.#now(), isSeen);
 		if (slot >= 0) store.setHeader(slot, CREATED, created);
+		if (this.#options.lookup) this.bypass.created++;
 		if ((record[HAS]! & H_HELPER) === 0) return;
 		helped(record);
 		for (const waiting of masters.arrived(record)) this.#apply(waiting, "new");
@@ -237,16 +240,21 @@ export class EventRouter implements EventHandler {
 			if (isHeld && isFlush) cache.withdraw(slot, now);
 			else if (!isHeld && lookup) {
 				// what is not kept is not withdrawn: the peers have it on
-				if (!isFlush && this.#mayBeTold(record)) cache.endPassed(record, now);
+				if (isFlush || !this.#mayBeTold(record)) return;
+				cache.endPassed(record, now);
+				this.bypass.destroyed++;
 			}
 			// an entry that is held ends, whatever the filter says of its last state
-			else if (isHeld || passes(kind, record)) cache.destroy(record, now);
-			else this.filtered++;
+			else if (isHeld || passes(kind, record)) {
+				cache.destroy(record, now);
+				if (lookup) this.bypass.destroyed++;
+			} else this.filtered++;
 		} else if (!isPacket && injection?.isForeign(kind, record)) {
 			// what a request of somebody's has made of a peer's entry is nobody's state
 			this.filtered++;
 		} else if (passes(kind, record)) {
 			if (kind === CONNTRACK && this.#isKeptBack(record, event, isPacket)) return;
+			if (lookup) this.bypass[event === "new" ? "created" : "updated"]++;
 			if (lookup && !isLive(cache, record) && (event === "update" || rules?.mustAsk(false, record))) {
 				lookup.want(record);
 				if (isPacket) this.#options.seen(record);

@@ -20,6 +20,7 @@ import {
 	runtimeStats,
 } from "./collect.ts";
 import {
+	type BypassStats,
 	type ClusterStats,
 	type LinkStats,
 	makeQueueStats,
@@ -43,6 +44,7 @@ import {
 } from "./json.ts";
 import {
 	type ExternalSide,
+	type InternalSide,
 	renderCaches,
 	renderGeneral,
 	renderLinks,
@@ -62,7 +64,7 @@ export interface StatisticsSources {
 	channel: RedundantChannel;
 	listener: { readonly counters: EventCounters; readonly socket: { readonly receiveBuffer: number } };
 	dump: { readonly counters: { malformed: number } };
-	router: { readonly filtered: number };
+	router: { readonly filtered: number; readonly bypass: BypassStats };
 	operations: { readonly kernelFlushes: number; readonly resync: { readonly count: number } };
 	/** Direct injection. */
 	injection?: Pick<Injection, "counters" | "waiting">;
@@ -175,12 +177,17 @@ export class Statistics {
 			);
 	}
 
-	#sides(kind: Kind) {
-		const { internal, externals, injection } = this.#from;
+	#sides(kind: Kind): readonly [InternalSide, ExternalSide] {
+		const { internal, externals, injection, ftfw, router } = this.#from;
+		// expectations are kept in any case
+		const own: InternalSide =
+			ftfw.mode.dump && kind === CONNTRACK
+				? { kind: "bypass", stats: router.bypass }
+				: { kind: "cache", stats: cacheStats([internal[kind]]) };
 		const external: ExternalSide = injection
 			? { kind: "inject", stats: injectStats(injection, externals(kind), kind) }
 			: { kind: "cache", stats: cacheStats(externals(kind)) };
-		return [{ kind: "cache", stats: cacheStats([internal[kind]]) }, external] as const;
+		return [own, external];
 	}
 
 	#general(kind: Kind): string {

@@ -24,6 +24,7 @@ holds_all "what was there before the daemon comes straight from the kernel" 2000
 soon "none of it is kept" 10 sh -c "[ \"\$($LAB_CLIENT '$(conf_of fw1)' -i | grep -c '^[a-z]')\" = 0 ]"
 flows create 2000 500
 holds_all "events are passed on" 2500
+matches "-s counts them, as conntrackd does" 'internal bypass: connections new: +500 connections updated:' "$(ctl fw1 -s | xargs)"
 flows finish 0 500
 holds_all "so are changes, with the whole state" 2500
 flows delete 100 200
