@@ -1,6 +1,6 @@
 // The one table of every directive: the word, where it stands, what it takes, its default. Parsing, printing,
-// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); Security, Peers, ExpectationPolicy and
-// more than one destination are our own.
+// suggestions and documentation all read it. Words and defaults are those of conntrackd.conf(5); our own are Security, Peers, Role,
+// Labels, ExpectationPolicy, more than one destination, and Mark, Zone, Label, MinimumAge and OwnConnections of Filter.
 import { type ArgumentSpec, UNIX_PATH_MAX } from "./argument.ts";
 import type { DirectiveSpec, Extra, Place } from "./directive-spec.ts";
 import { row } from "./directive-spec.ts";
