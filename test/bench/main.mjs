@@ -7,6 +7,8 @@
 //   make bench VARIANTS="ctsync floor"           some variants
 //   make bench SCHEDULER=own                     with the priorities that the daemons give themselves
 //
+// Ctrl-C ends it with the table of what has been measured by then.
+//
 // Absolute times mean little on a machine that others use, too. So all variants do the same work in turn, step by step of
 // each row; what counts are the ratios of their medians. Only one benchmark measures at a time.
 //
@@ -36,15 +38,18 @@ async function main() {
 	const rows = ROWS.filter((row) => namesOf(row).some(wants));
 	const session = new Session("table", settings);
 
+	const metrics = rows.flatMap((row) => row.metrics(settings)).filter((metric) => wants(metric.row));
+	const tell = () => {
+		const text = table(metrics, session.samples, settings.variants);
+		console.log(`${session.publish(text)}\n\n${aligned(text)}`);
+	};
+
 	await session.inLabs(async () => {
 		for (let run = 1; run <= settings.repeat; run++)
 			for (const row of rows.filter((row) => run === 1 || !row.isOnce))
 				await session.measure(row, run, (row.entries ?? ENTRIES) * Math.max(1, settings.scale), wants);
-	});
-
-	const metrics = rows.flatMap((row) => row.metrics(settings)).filter((metric) => wants(metric.row));
-	const text = table(metrics, session.samples, settings.variants);
-	console.log(`${session.publish(text)}\n\n${aligned(text)}`);
+	}, tell);
+	tell();
 	if (session.failures) throw new Error(`${session.failures} measurements failed`);
 }
 

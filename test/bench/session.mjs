@@ -60,11 +60,12 @@ export class Session {
 		for (const variant of settings.variants) this.#labs.set(variant, new Lab(variant, ctload));
 	}
 
-	/** Runs the action in laboratories, which are taken down whatever happens. */
-	async inLabs(action) {
+	/** Runs the action in laboratories, which are taken down whatever happens; a signal ends it, after `interrupted`. */
+	async inLabs(action, interrupted = () => {}) {
 		for (const [signal, status] of Object.entries(SIGNALS))
 			process.on(signal, () => {
 				this.#down();
+				interrupted();
 				process.exit(status);
 			});
 		sweep();
@@ -126,11 +127,12 @@ export class Session {
 
 	/** Keeps the text below one line about the machine. @returns that line */
 	publish(text) {
-		const { repeat, scale } = this.settings;
+		const { scale } = this.settings;
+		const runs = new Set(this.samples.map(({ run }) => run)).size;
 		const kernel = execFileSync("uname", ["-r"], { encoding: "utf8" }).trim();
 		const machine = `${cpus().length} x ${cpus()[0].model.trim()}, Linux ${kernel}, Node.js ${process.version}`;
 		const scaled = scale === 1 ? "" : `, entries x ${scale}`;
-		const head = `${machine}; CPU in ${cpuUnit}; median of ${repeat}${scaled}`;
+		const head = `${machine}; CPU in ${cpuUnit}; median of ${runs}${scaled}`;
 		writeFileSync(`${OUTPUT}/${this.#output}.md`, `${head}\n\n${text}`);
 		return head;
 	}
