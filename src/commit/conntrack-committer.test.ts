@@ -191,8 +191,8 @@ test("single failures do not end the commit", () => {
 
 test("what the kernel has translated otherwise is deleted again, and told", () => {
 	const { tables, tell, commit, held } = setUp();
-	const snat = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
-	const [good, bad] = [from(snat, 1), from(snat, 2)];
+	const dnat = { ...TCP, reply: { ...TCP.reply, src: "203.0.113.9" } };
+	const [good, bad] = [from(dnat, 1), from(dnat, 2)];
 	tables.before = (record) => {
 		if ((record[ORIG_PORTS]! & 0xffff) === 2) record[REPLY_PORTS]! += 1 << 16;
 		return 0;
@@ -212,15 +212,15 @@ test("what is read back and sent no event is asked for", () => {
 	let asked = 0;
 	const silent = (native: Native) => watched(native, false, () => asked++);
 	const { tables, tell, commit, held } = setUp(0, true, silent);
-	const snat = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
+	const dnat = { ...TCP, reply: { ...TCP.reply, src: "203.0.113.9" } };
 	tables.before = (record) => {
 		if ((record[ORIG_PORTS]! & 0xffff) % 100 === 0) record[REPLY_PORTS]! += 1000 << 16;
 		return 0;
 	};
-	tell([...many(snat, 1, 300), ...many(TCP, 1001, 50)]);
+	tell([...many(dnat, 1, 300), ...many(TCP, 1001, 50)]);
 	assert.deepEqual(commit().result, { ...NOTHING, created: 347, failed: 3 });
-	assert.equal(held(from(snat, 200)), undefined);
-	assert.ok(held(from(snat, 201)));
+	assert.equal(held(from(dnat, 200)), undefined);
+	assert.ok(held(from(dnat, 201)));
 	// who was deleted again is asked for once more: by whom its place is taken
 	assert.equal(asked, 300 + 3);
 });
@@ -229,16 +229,16 @@ test("events that come are told apart, also behind failures, and none of these i
 	let asked = 0;
 	const counting = (native: Native) => watched(native, true, () => asked++);
 	const { tables, tell, commit, held } = setUp(0, true, counting);
-	const snat = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
+	const dnat = { ...TCP, reply: { ...TCP.reply, src: "203.0.113.9" } };
 	tables.before = (record) => {
 		const port = record[ORIG_PORTS]! & 0xffff;
 		if (port % 100 === 0) record[REPLY_PORTS]! += 1000 << 16;
 		return port % 10 === 5 ? ENOMEM : 0;
 	};
-	tell(many(snat, 1, 300));
+	tell(many(dnat, 1, 300));
 	assert.deepEqual(commit().result, { ...NOTHING, created: 267, failed: 33, full: [30, 0, 0, 0] });
-	assert.equal(held(from(snat, 200)), undefined);
-	assert.ok(held(from(snat, 201)));
+	assert.equal(held(from(dnat, 200)), undefined);
+	assert.ok(held(from(dnat, 201)));
 	assert.equal(asked, 3);
 });
 

@@ -1,5 +1,7 @@
 // Whether the kernel has made of a creation what was meant. It computes translations itself, and where it cannot have
 // what was asked for it may take something else without an error.
+
+import { hasPorts } from "../conntrack/protocol.ts";
 import {
 	CONNTRACK_WORDS,
 	type ConntrackRecord,
@@ -9,6 +11,8 @@ import {
 	H_SEQ_REPLY,
 	HAS,
 	newConntrackRecord,
+	ORIG_PORTS,
+	ORIG_SRC,
 	PROTOCOLS,
 	REPLY_DST,
 	REPLY_PORTS,
@@ -22,15 +26,26 @@ import {
 	IPS_SRC_NAT,
 	IPS_SRC_NAT_DONE,
 } from "../conntrack/status.ts";
-import { isPlainReply } from "../conntrack/tuple.ts";
+import { destinationPort, isPlainReply, sourcePort } from "../conntrack/tuple.ts";
 import { BATCH, type ConntrackRequests } from "./conntrack-requests.ts";
 
-/** Entries without NAT, helper and sequence adjustment are what was asked for, or an error. */
+/**
+ * Entries without NAT, helper and sequence adjustment are what was asked for, or an error. So are those with a translated
+ * source: its port is given, and where it is taken the kernel says EEXIST (get_unique_tuple in nf_nat_core.c; kernel.test.ts).
+ * Where only the destination is translated the kernel may choose another source port.
+ */
 export function needsReadBack(record: ConntrackRecord): boolean {
 	const has = record[HAS]!;
-	return (
-		(has & (H_HELPER | H_SEQ_ORIG | H_SEQ_REPLY)) !== 0 || ((has & H_REPLY) !== 0 && !isPlainReply(record))
-	);
+	if ((has & (H_HELPER | H_SEQ_ORIG | H_SEQ_REPLY)) !== 0) return true;
+	return (has & H_REPLY) !== 0 && !isPlainReply(record) && !hasExactSource(record);
+}
+
+/** Whether address or port of the source are translated, in a protocol with ports. */
+function hasExactSource(record: ConntrackRecord): boolean {
+	if (!hasPorts((record[PROTOCOLS]! >>> 8) & 0xff)) return false;
+	if (sourcePort(record[ORIG_PORTS]!) !== destinationPort(record[REPLY_PORTS]!)) return true;
+	for (let i = 0; i < 4; i++) if (record[ORIG_SRC + i] !== record[REPLY_DST + i]) return true;
+	return false;
 }
 
 /** Whether both have the same original tuple, in the same zones. */

@@ -43,6 +43,50 @@ if (isInPrivateNetwork(import.meta.url)) {
 		});
 	}
 
+	// what a commit relies on that does not read them back (read-back.ts)
+	test("a translated source is what was asked for, or an error: the kernel takes no other port", async () => {
+		const nat4 = "203.0.113.9";
+		const nat6 = "2001:db8:9::9";
+		const v6 = { family: "ipv6", orig: { ...UDP.orig, ...V6 }, reply: { ...UDP.reply, ...V6_BACK } } as const;
+		const kinds: [Conntrack, string][] = [
+			[TCP, nat4],
+			[UDP, nat4],
+			[{ ...UDP, protocol: 132, sctp: { state: "ESTABLISHED", vtagOrig: 1, vtagReply: 2 } }, nat4],
+			[{ ...UDP, protocol: 136 }, nat4],
+			[{ ...UDP, ...v6 }, nat6],
+			[{ ...TCP, ...v6 }, nat6],
+		];
+		for (const [plain, address] of kinds) {
+			for (const port of [plain.reply!.dport!, 2000]) {
+				for (const destination of [
+					{},
+					{ src: plain.family === "ipv6" ? "2001:db8:7::7" : "198.51.100.7", sport: 8443 },
+				]) {
+					const reply = { ...plain.reply!, ...destination, dst: address, dport: port };
+					const translated = { ...plain, reply };
+					// somebody has the reply tuple; others of the same source are translated in the same way
+					const occupant = {
+						...plain,
+						orig: { src: address, dst: reply.src, sport: port, dport: reply.sport! },
+						reply: { ...reply },
+					};
+					const others = [3001, 3002].map((sport) => ({
+						...plain,
+						orig: { ...plain.orig, sport },
+						reply: { ...reply, dport: sport },
+					}));
+					for (const other of others) assert.equal(kernel.create(other), "ok");
+					assert.equal(kernel.create(occupant), "ok");
+					assert.equal(kernel.create(translated), "EEXIST");
+					assert.equal(kernel.delete(occupant), "ok");
+					assert.equal(kernel.create(translated), "ok");
+					assert.deepEqual((kernel.get(translated) as Conntrack).reply, reply);
+					kernel.flush();
+				}
+			}
+		}
+	});
+
 	test("a related connection hangs from its master, also in a zone", async () => {
 		for (const zone of [0, 7]) {
 			const zones = { zoneOrig: zone, zoneReply: zone };
