@@ -184,6 +184,10 @@ ctl() {
 }
 
 daemon_log() { cat "$LAB_TMP/$1.log" 2>/dev/null; }
+log_has() { daemon_log "$1" | grep -Eq -- "$2"; }
+
+# current NODE internal|external: how many entries -s says are in this cache
+current() { ctl "$1" -s 2>/dev/null | awk -v cache="cache $2:" '$0 == cache { found = 1 } found && /current active/ { print $4; exit }'; }
 
 # holds NODE REGEX ARGS...: does the output of this client command have such a line?
 holds() { local fw=$1 regex=$2; shift 2; ctl "$fw" "$@" 2>/dev/null | grep -E -- "$regex" >/dev/null; }
@@ -212,3 +216,9 @@ kernel_flows() {
 	for family in ipv4 ipv6; do in_ns "$1" conntrack -L -f $family 2>/dev/null; done | same_form
 }
 cache_flows() { ctl "$1" "$2" 2>/dev/null | same_form; }
+# equal_now NODE OTHER: the OTHER holds what the NODE's kernel has, and that is not nothing. Leaves both in files.
+equal_now() {
+	kernel_flows "$1" >"$LAB_TMP/kernel"
+	cache_flows "$2" -e >"$LAB_TMP/external"
+	[ -s "$LAB_TMP/kernel" ] && cmp -s "$LAB_TMP/kernel" "$LAB_TMP/external"
+}

@@ -9,9 +9,6 @@ begin
 
 flows() { in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" "$@" >"$LAB_TMP/inject.out" 2>&1 || note "$(cat "$LAB_TMP/inject.out")"; }
 
-# current NODE internal|external: what -s says about this cache
-current() { ctl "$1" -s 2>/dev/null | awk -v cache="cache $2:" '$0 == cache { found = 1 } found && /current active/ { print $4; exit }'; }
-
 equal_now() {
 	kernel_flows fw1 >"$LAB_TMP/kernel1"
 	cache_flows fw2 -e >"$LAB_TMP/external2"
@@ -28,7 +25,6 @@ holds_all() {
 }
 
 empty() { [ "$(current "$1" "$2")" = 0 ] && [ -z "$(cache_flows "$1" "-${2:0:1}")" ]; }
-log_has() { daemon_log "$1" | grep -Eq -- "$2"; }
 
 lab_up none
 pair_up || finish

@@ -13,7 +13,6 @@ is_ctsync || { skip "mesh" "${LAB_DAEMON%% *} has one destination, and no Peers"
 # flows NODE ARGS...: each node has numbers of its own, so that no two have the same connection
 flows() { in_ns "$1" "$LAB_PYTHON" "$LAB_HERE/inject.py" "$2" $(($3 + 20000 * (${1#fw} - 1))) "$4" >/dev/null; }
 
-current() { ctl "$1" -s 2>/dev/null | awk -v cache="cache $2:" '$0 == cache { found = 1 } found && /current active/ { print $4; exit }'; }
 in_kernel() { in_ns "$1" conntrack -C; }
 kernel_over() { [ "$(in_kernel "$1")" -gt "$2" ]; }
 

@@ -6,7 +6,7 @@
 # Long enough for every way of learning: a poll, a repetition.
 LEARNT=${LEARNT:-6}
 
-# is_learnt REGEX ARGS...: fw2 knows, in its cache or, with direct injection, in its kernel
+# knows_flow REGEX, knows_expectation PORT: fw2 knows, in its cache or, with direct injection, in its kernel
 knows_flow() {
 	if [[ $LAB_MODE_EXTRA == *DisableExternalCache* ]]; then in_ns fw2 conntrack -L 2>/dev/null | grep -Eq -- "$1"; else holds fw2 "$1" -e; fi
 }
@@ -81,6 +81,3 @@ holds_all() {
 	equal "there are $2 of them" "$2" "$(wc -l <"$LAB_TMP/external2")"
 	[ "$TAP_FAILED" -eq "$failed" ] || explain
 }
-log_has() { daemon_log "$1" | grep -Eq -- "$2"; }
-# current NODE internal|external: what -s says about this cache
-current() { ctl "$1" -s 2>/dev/null | awk -v cache="cache $2:" '$0 == cache { found = 1 } found && /current active/ { print $4; exit }'; }

@@ -9,12 +9,6 @@ begin
 LAB_NETS="lan wan sync spare"
 
 flows() { in_ns "$1" "$LAB_PYTHON" "$LAB_HERE/inject.py" "${@:2}" >/dev/null; }
-equal_now() {
-	local here there
-	here=$(kernel_flows "$1")
-	there=$(cache_flows "$2" -e)
-	[ -n "$here" ] && [ "$here" = "$there" ]
-}
 # active NODE: the device of the link in use
 active() { ctl "$1" -s link 2>/dev/null | sed -n 's/.*device=\([a-z0-9]*\) .*role=ACTIVE.*/\1/p'; }
 is_active() { [ "$(active "$1")" = "$2" ]; }

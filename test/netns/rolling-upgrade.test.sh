@@ -34,11 +34,6 @@ patch() {
 }
 
 flows() { in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" "$@" >/dev/null; }
-equal_now() {
-	kernel_flows "$1" >"$LAB_TMP/kernel"
-	cache_flows "$2" -e >"$LAB_TMP/external"
-	[ -s "$LAB_TMP/kernel" ] && cmp -s "$LAB_TMP/kernel" "$LAB_TMP/external"
-}
 # equal_soon SENTENCE: the kernel of fw1 and what fw2 holds
 equal_soon() {
 	wait_until 10 equal_now fw1 fw2

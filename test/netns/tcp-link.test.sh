@@ -7,12 +7,6 @@
 begin
 
 flows() { in_ns "$1" "$LAB_PYTHON" "$LAB_HERE/inject.py" "${@:2}" >/dev/null; }
-equal_now() {
-	local here there
-	here=$(kernel_flows "$1")
-	there=$(cache_flows "$2" -e)
-	[ -n "$here" ] && [ "$here" = "$there" ]
-}
 both_equal() { soon "$1" "$2" equal_now fw1 fw2; soon "... and the other way round" 3 equal_now fw2 fw1; }
 sides() { ctl fw1 -s network 2>/dev/null | grep -o 'server=[a-z]* client=[a-z]*'; }
 are_connected() { [ "$(sides)" = "server=connected client=connected" ]; }
