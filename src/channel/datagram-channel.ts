@@ -24,11 +24,13 @@ export interface DatagramLink {
 	checksum: boolean;
 }
 
-/**
- * Datagrams per call in each direction, and in one turn before others have theirs: full ones keep the event loop for two
- * milliseconds (a thousand of them: 57, `make bench ROWS=stall`).
- */
+/** Datagrams per call when sending. */
 const BATCH = 64;
+/**
+ * The same when receiving, and in one turn before others have theirs: full ones keep the event loop for a millisecond (a
+ * thousand of them: 57, `make bench ROWS=stall`).
+ */
+const RECEIVED_MAX = 32;
 /** Bytes of IP and UDP header. */
 const HEADERS = { 4: 28, 16: 48 } as const;
 /** What is chained to it runs as soon as the present turn is over. */
@@ -47,8 +49,8 @@ export class DatagramChannel implements Channel {
 	/** Socket addresses. */
 	readonly #destinations: readonly Uint8Array[];
 	readonly #received: Uint8Array;
-	readonly #lengths = new Int32Array(BATCH);
-	readonly #names = new Uint8Array(BATCH * N.NAME_SIZE);
+	readonly #lengths = new Int32Array(RECEIVED_MAX);
+	readonly #names = new Uint8Array(RECEIVED_MAX * N.NAME_SIZE);
 	/** The same in words, as the guard compares them. */
 	readonly #sources = new Int32Array(this.#names.buffer);
 	readonly #batch: Uint8Array;
@@ -72,7 +74,7 @@ export class DatagramChannel implements Channel {
 		const length = link.address.length as 4 | 16;
 		const { index, datagramMax } = openDevice(native, link.device, HEADERS[length]);
 		this.datagramMax = datagramMax;
-		this.#received = new Uint8Array(BATCH * DATAGRAM_MAX);
+		this.#received = new Uint8Array(RECEIVED_MAX * DATAGRAM_MAX);
 		this.#batch = new Uint8Array(BATCH * DATAGRAM_MAX);
 		const destinations = link.destinations ?? [link.address];
 		this.#destinations = destinations.map((address) => socketAddress(address, link.port, index));

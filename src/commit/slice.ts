@@ -1,8 +1,8 @@
 // A long loop of the main thread, cut in slices: between two of them others have their turn.
 import type { Clock } from "../system/clock.ts";
 
-/** The longest that a slice holds up the event loop, milliseconds. */
-const SLICE_MS = 2;
+/** The longest that a slice holds up the event loop, milliseconds; what it has made dirty takes as long to send. */
+const SLICE_MS = 1;
 /** Turns of the loop from one look at the clock to the next: a tenth of a millisecond. */
 const STRIDE = 64;
 
