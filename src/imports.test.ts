@@ -45,7 +45,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	config: { values: ["conntrack"], node: [] },
 	"config/load": { values: ["conntrack"], node: ["node:fs", "node:util"] },
 	control: {
-		values: ["conntrack", "cache", "system"],
+		values: ["conntrack", "cache", "policy/codes", "system"],
 		node: ["node:fs", "node:net", "node:path", "node:stream"],
 	},
 	accounting: {

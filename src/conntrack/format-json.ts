@@ -16,8 +16,8 @@ export interface EntryContext {
 	age?: number;
 	/** Mode ALARM: seconds until it is given up if nothing more is heard of it. */
 	expiresIn?: number;
-	/** Of an expectation that is kept back: the rule of the policy, as a number, and why. */
-	rule?: number;
+	/** Of an expectation that is kept back: the rule of the policy, null while it waits for its master, and why. */
+	rule?: string | null;
 	reason?: string;
 }
 

@@ -9,6 +9,7 @@ import { formatConntrack, formatExpectation } from "../conntrack/format.ts";
 import { formatConntrackJson, formatExpectationJson } from "../conntrack/format-json.ts";
 import { formatConntrackXml, formatExpectationXml } from "../conntrack/format-xml.ts";
 import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
+import { formatCode, WAITING } from "../policy/codes.ts";
 import type { DaemonControl } from "./handlers.ts";
 import type { TextSink } from "./server.ts";
 
@@ -97,7 +98,8 @@ export async function dumpRejected(
 			const rule = store.verdict(slot);
 			const reason = daemon.whyRejected(record, store, rule);
 			if (!isJson) return `${formatExpectation(record, names)} [${reason}]\n`;
-			const more = { ...(node === undefined ? {} : { node }), rule, reason };
+			const named = rule === WAITING ? null : formatCode(rule);
+			const more = { ...(node === undefined ? {} : { node }), rule: named, reason };
 			return `${formatExpectationJson(record, names, more)}\n`;
 		};
 		await eachPiece(daemon, store, (slot) => store.isLive(slot) && store.verdict(slot) !== 0, format, write);

@@ -44,6 +44,7 @@ test("others have their turn while what is kept back is listed", async () => {
 	assert.equal(pauses, 16);
 
 	text = "";
+	external.store.setVerdict(8, 7);
 	await handle(
 		Opcode.policyRejected,
 		(piece) => {
@@ -55,7 +56,12 @@ test("others have their turn while what is kept back is listed", async () => {
 	const lines = text.trimEnd().split("\n");
 	assert.equal(lines.length, 2000);
 	const { node, rule, reason, mask } = JSON.parse(lines[7]!);
-	assert.deepEqual([node, rule, reason, mask.dst], ["10.0.0.2", AWAITS_MASTER, "why", "0.0.0.0"]);
+	assert.deepEqual(
+		[node, rule, reason, mask.dst],
+		["10.0.0.2", null, "why", "0.0.0.0"],
+		"it waits for its master",
+	);
+	assert.equal(JSON.parse(lines[8]!).rule, "X07", "as everywhere else");
 });
 
 test("a number that is no request is refused, whatever form is asked for, and told to the daemon", async () => {

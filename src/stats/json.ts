@@ -1,6 +1,6 @@
 // The statistics as JSON: `-s ... --json`. One object on one line. The members are an interface (docs/json.md): some
 // may be added, none is renamed or given another unit while `version` is 1.
-import { formatCode, refusalCounts } from "../policy/codes.ts";
+import { formatCode, refusalCounts, WAITING } from "../policy/codes.ts";
 import type {
 	ClusterStats,
 	EqualityStats,
@@ -15,7 +15,7 @@ import type {
 } from "./counters.ts";
 import type { ExternalSide, InternalSide } from "./render.ts";
 import { verdictOf } from "./render-cluster.ts";
-import { AWAITS_MASTER, type PolicyStats } from "./render-policy.ts";
+import type { PolicyStats } from "./render-policy.ts";
 
 /** A value of JSON; a bigint is a number of whatever size. */
 export type Json =
@@ -99,8 +99,8 @@ export const policyJson = ({ counts, keptBack, onViolation }: PolicyStats): Json
 		rule: code === 0 ? null : formatCode(code),
 		count,
 	})),
-	keptBack: refusalCounts(Array.from({ length: AWAITS_MASTER }, (_, rule) => keptBack[rule] ?? 0)),
-	awaitingMaster: keptBack[AWAITS_MASTER] ?? 0,
+	keptBack: refusalCounts(Array.from({ length: WAITING }, (_, rule) => keptBack[rule] ?? 0)),
+	awaitingMaster: keptBack[WAITING] ?? 0,
 });
 
 const roleJson = ({ isPrimary, isActiveActive, term, mode = "FTFW" }: ClusterStats["node"]) => ({

@@ -1,5 +1,5 @@
 // The block of our own in `-s expect`: what became of expectations, by helper and rule.
-import { formatCode, formatRefusals } from "../policy/codes.ts";
+import { formatCode, formatRefusals, WAITING } from "../policy/codes.ts";
 
 /** One verdict of one checkpoint. */
 interface Count {
@@ -12,14 +12,12 @@ interface Count {
 
 export interface PolicyStats {
 	readonly counts: readonly Count[];
-	/** Of the peers' expectations now, by rule, those that are kept back; 17: they wait for their master. */
+	/** Of the peers' expectations now, by rule, those that are kept back; WAITING: they wait for their master. */
 	readonly keptBack: ArrayLike<number>;
 	readonly onViolation: string;
 }
 
 const CHECKPOINTS = ["export", "receipt", "commit"] as const;
-/** In `keptBack`: those that wait for their master. */
-export const AWAITS_MASTER = 17;
 
 /** One line for each helper and checkpoint that has seen any, then what is kept back now. */
 export function renderPolicy({ counts, keptBack, onViolation }: PolicyStats): string {
@@ -39,7 +37,7 @@ export function renderPolicy({ counts, keptBack, onViolation }: PolicyStats): st
 		}
 	}
 	const kept = formatRefusals([0, ...Array.from({ length: 16 }, (_, i) => keptBack[i + 1] ?? 0)]);
-	const waiting = keptBack[AWAITS_MASTER] ?? 0;
+	const waiting = keptBack[WAITING] ?? 0;
 	lines.push(
 		`kept back now: ${kept === "" ? "none" : kept}${waiting > 0 ? `; ${waiting} wait for their master` : ""}`,
 	);
