@@ -26,6 +26,8 @@ import type { Log } from "./system/log.ts";
 const AUDIT_EVERY_MS = 600_000;
 /** How often a comparison looks whether the commit is over that it waits for. */
 const COMMIT_POLL_MS = 20;
+/** After a table could not be read for a bulk: so long until it is tried again. */
+const DUMP_AGAIN_MS = 1000;
 /** The same when a peer has found a difference: at most this often. */
 const SUSPICION_EVERY_MS = 60_000;
 
@@ -294,14 +296,15 @@ export class Operations {
 		return this.#resync(KINDS, true);
 	}
 
-	/** Both tables, into internal caches that keep nothing, for a bulk; calls back with whether that was all. */
+	/** Both tables, into internal caches that keep nothing, for a bulk; calls back with whether that was all, if not after a while. */
 	async dumpFor(done: (isComplete: boolean) => void): Promise<void> {
 		try {
 			await this.#commitOver();
 			await this.resync.run(this.#options.hasExpectations ? KINDS : [CONNTRACK], true);
 			done(true);
 		} catch (error) {
-			this.#options.log.error(`the bulk is not complete: ${(error as Error).message}`);
+			this.#options.log.limited("bulk", `the bulk is not complete, trying again: ${(error as Error).message}`);
+			await new Promise<void>((resolve) => this.#later(DUMP_AGAIN_MS, resolve));
 			done(false);
 		}
 		this.#options.ticker.pump();

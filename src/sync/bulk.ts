@@ -163,8 +163,8 @@ export class Bulk {
 			this.#isDumping = false;
 			for (const peer of peers) {
 				if (peer.bulkPhase !== "walk") continue;
-				// without its end nothing is dropped at the peer
-				peer.bulkPhase = isComplete ? "flush" : "idle";
+				// without its end nothing is dropped at the peer, which waits for all that was not read
+				peer.bulkPhase = isComplete ? "flush" : "ready";
 				peer.bulkMark = this.#dirty.queue.tail;
 			}
 		});

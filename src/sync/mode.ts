@@ -35,7 +35,8 @@ export interface ReplicationMode {
 	readonly cacheTimeout?: number;
 	/**
 	 * Conntracks pass through and are not kept, so nothing can be compared with what peers hold, and a bulk begins with
-	 * this: it puts the kernel's tables into the internal caches, and calls back with whether that was all.
+	 * this: it puts the kernel's tables into the internal caches, and calls back with whether that was all. If not, it is
+	 * called again at once: a wait between the two is its affair.
 	 */
 	readonly dump?: (done: (isComplete: boolean) => void) => void;
 	/** What the mode has to do without anything happening, before what is dirty is sent. */

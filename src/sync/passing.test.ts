@@ -10,7 +10,7 @@ interface Scene {
 	sim: Simulation;
 	a: SimulatedNode;
 	b: SimulatedNode;
-	/** Answers the dump that was asked for. */
+	/** Answers the dump that was asked for, if one was. */
 	answer: (isComplete?: boolean) => void;
 	hold: (isHeld: boolean) => void;
 }
@@ -25,6 +25,7 @@ function setUp(seed = 1): Scene {
 	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];
 	const answer = (isComplete = true): void => {
 		const done = waiting.splice(0);
+		if (done.length === 0) return;
 		const cache = a.internal.conntracks;
 		cache.beginResync();
 		for (const [key, value] of a.kernel) cache.applyDumped(recordOf(key, value), Math.floor(sim.now / 1000));
@@ -164,6 +165,19 @@ test("a dump that fails leaves what the peer has, and the next one is taken", ()
 	answer();
 	sim.run(3000);
 	assert.equal(sim.held(b, a).size, 10);
+});
+
+test("whoever comes into contact while the table cannot be read is sent all of it as soon as it can", () => {
+	const scene = setUp();
+	const { sim, a, answer } = scene;
+	sim.run(1500);
+	// it breaks off before anything is read
+	answer(false);
+	sim.run(100);
+	for (let key = 0; key < 100; key++) a.kernel.set(key, 1);
+	answer();
+	sim.run(3000);
+	assert.deepEqual(sim.differences().slice(0, 3), []);
 });
 
 test("nothing is compared, and a claim about what is not kept changes nothing", () => {
