@@ -142,6 +142,24 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(counts().kept, 1);
 	});
 
+	test("what was this node's own and is not kept any more ends as its own, and is in its dumps", async () => {
+		const other: Conntrack = { ...UDP, orig: { ...UDP.orig, sport: 7 }, reply: { ...UDP.reply, dport: 7 } };
+		node.tell(UDP, other);
+		await node.settle();
+		node.packet(UDP);
+		const record = node.record(UDP);
+		const { conntracks } = node.internal;
+		conntracks.release(conntracks.store.find(record));
+		node.injection.released(record);
+		assert.equal(node.isForeign(CONNTRACK, record), false);
+		assert.equal(node.injection.gone(CONNTRACK, record, true), false, "the peer has to hear of it");
+		assert.equal(
+			node.injection.gone(CONNTRACK, node.record(other), true),
+			true,
+			"not of what it has told itself",
+		);
+	});
+
 	test("nor of one that packets have prolonged in silence", async () => {
 		const stream: Conntrack = { ...UDP, timeout: 100 };
 		node.tell(stream, TCP);

@@ -6,6 +6,7 @@ import { formatConntrack, formatExpectation } from "./conntrack/format.ts";
 import { CONNTRACK } from "./conntrack/kind.ts";
 import type { ExpectationChecks } from "./expectation-checks.ts";
 import type { Ftfw } from "./sync/ftfw.ts";
+import { PassingNotrack } from "./sync/notrack.ts";
 import type { Log } from "./system/log.ts";
 
 export interface DirectInjectionOptions
@@ -38,6 +39,7 @@ export function directInjection(
 		failed: (error) => log.limited("inject", `direct injection: ${error.message}`),
 	});
 	ftfw.onPeer = (peer) => injection.follow(peer);
+	if (ftfw.mode instanceof PassingNotrack) ftfw.mode.released = (record) => injection.released(record);
 	const why = role === "active-active" ? "active-active" : "direct injection";
 	log.notice(`${why}: what the peers tell goes into the kernel at once`);
 	return injection;

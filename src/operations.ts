@@ -303,7 +303,10 @@ export class Operations {
 			await this.resync.run(this.#options.hasExpectations ? KINDS : [CONNTRACK], true);
 			done(true);
 		} catch (error) {
-			this.#options.log.limited("bulk", `the bulk is not complete, trying again: ${(error as Error).message}`);
+			this.#options.log.limited(
+				"bulk",
+				`the bulk is not complete, trying again: ${(error as Error).message}`,
+			);
 			await new Promise<void>((resolve) => this.#later(DUMP_AGAIN_MS, resolve));
 			done(false);
 		}

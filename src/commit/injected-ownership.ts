@@ -51,12 +51,23 @@ export class InjectedOwnership {
 		adopted?.(told);
 	}
 
-	/** The same for the master of a conntrack that a packet has made. */
+	/**
+	 * DisableInternalCache: a conntrack of this node's own is kept no longer. It is not the peer's again by that: this node has
+	 * told of it, and has to tell of its end.
+	 */
+	released(record: ConntrackRecord): void {
+		for (const peer of this.#options.peers.all) {
+			const slot = peer.find(record);
+			if (slot >= 0) peer.store.setMark(slot, INJECTED, false);
+		}
+	}
+
+	/** As `adopt`, for the master of a conntrack that a packet has made. */
 	adoptMaster(record: ConntrackRecord): void {
 		if ((record[HAS]! & H_MASTER) !== 0) this.adopt(masterKey(record));
 	}
 
-	/** The same for the master of an expectation that a helper has made here. */
+	/** As `adopt`, for the master of an expectation that a helper has made here. */
 	adoptMasterOf(expectation: Int32Array): void {
 		for (const zone of [0, ...this.#options.conntracks.zones]) {
 			writeMasterKey(this.#record, expectation, zone);

@@ -161,6 +161,10 @@ export class Injection {
 		this.#ownership.adopt(record);
 	}
 
+	released(record: ConntrackRecord): void {
+		this.#ownership.released(record);
+	}
+
 	adoptMaster(record: ConntrackRecord): void {
 		this.#ownership.adoptMaster(record);
 	}

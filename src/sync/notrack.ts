@@ -28,6 +28,8 @@ export class PassingNotrack implements ReplicationMode {
 	readonly hasBulk = notrackMode.hasBulk;
 	readonly repairs = notrackMode.repairs;
 	readonly dump: PassingOptions["dump"];
+	/** An entry is kept no longer, though the kernel has it still; the record is reused. */
+	released: (record: Int32Array) => void = () => {};
 	readonly #isHeld: () => boolean;
 	#passing: Passing | undefined;
 
@@ -42,7 +44,9 @@ export class PassingNotrack implements ReplicationMode {
 	}
 
 	tick({ internal, outgoing }: ModeParts, now: number): void {
-		this.#passing ??= new Passing(internal[0], outgoing.dirty, this.#isHeld);
+		this.#passing ??= new Passing(internal[0], outgoing.dirty, this.#isHeld, (record) =>
+			this.released(record),
+		);
 		this.#passing.tick(now);
 	}
 }

@@ -51,6 +51,8 @@ test("an entry goes a moment after it was told, and the peer keeps it", () => {
 	const scene = setUp();
 	const { sim, a, b } = scene;
 	meet(scene);
+	const released: number[] = [];
+	(a.ftfw.mode as PassingNotrack).released = (record) => void released.push(record[R.ORIG_PORTS]!);
 	sim.set(a, 7, 1);
 	sim.run(100);
 	assert.equal(sim.held(b, a).get(7), 1);
@@ -58,6 +60,7 @@ test("an entry goes a moment after it was told, and the peer keeps it", () => {
 	sim.run(4000);
 	assert.equal(live(a), 0);
 	assert.equal(a.internal.conntracks.store.count, 0);
+	assert.deepEqual(released, [7]);
 	assert.equal(sim.held(b, a).get(7), 1);
 	assert.ok(
 		a.internal.versions.digest.words.every((word) => word === 0),

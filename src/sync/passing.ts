@@ -21,11 +21,19 @@ export class Passing {
 	readonly #dirty: DirtySet;
 	/** Whether all have to stay for now: a commit works on them. */
 	readonly #isHeld: () => boolean;
+	readonly #released: (record: Int32Array) => void;
 	readonly #record = newConntrackRecord();
 	#slot = 0;
 	#passedAt = Number.NEGATIVE_INFINITY;
 
-	constructor(cache: InternalCache, dirty: DirtySet, isHeld: () => boolean) {
+	/** @param released hears of each entry that is kept no longer; the record is reused */
+	constructor(
+		cache: InternalCache,
+		dirty: DirtySet,
+		isHeld: () => boolean,
+		released: (record: Int32Array) => void = () => {},
+	) {
+		this.#released = released;
 		this.#cache = cache;
 		this.#dirty = dirty;
 		this.#isHeld = isHeld;
@@ -48,6 +56,7 @@ export class Passing {
 			store.read(slot, this.#record);
 			if ((this.#record[HAS]! & H_HELPER) !== 0) continue;
 			this.#cache.release(slot);
+			this.#released(this.#record);
 			this.passed++;
 		}
 		this.#slot = stop < store.end ? stop : 0;
