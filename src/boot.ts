@@ -2,7 +2,7 @@
 // service manager.
 import { formatProblem } from "./config/config.ts";
 import type { DaemonOptions } from "./daemon.ts";
-import { kernelWarnings, openLog, unsupported } from "./setup.ts";
+import { cautions, kernelWarnings, openLog } from "./setup.ts";
 import type { Clock } from "./system/clock.ts";
 import { LockFile } from "./system/lockfile.ts";
 import type { DaemonLog } from "./system/log.ts";
@@ -21,14 +21,13 @@ export function boot(
 	cleanup: Cleanup,
 ): { log: DaemonLog; service: ServiceManager } {
 	const { general } = options.config;
-	const { fatal, warnings } = unsupported(options.config);
-	if (fatal.length > 0) throw new Error(fatal.join("\n"));
 	const lock = LockFile.take(native, general.lockFile);
 	cleanup.unshift(() => lock.release());
 	const log = openLog(general, { clock, native, console: options.ready === undefined });
 	cleanup.unshift(() => log.close());
 	for (const problem of options.warnings) log.warning(formatProblem(problem));
-	for (const warning of [...warnings, ...kernelWarnings(options.config.sync?.role === "active-active")])
+	const isActiveActive = options.config.sync?.role === "active-active";
+	for (const warning of [...cautions(options.config), ...kernelWarnings(isActiveActive)])
 		log.warning(warning);
 	if (general.scheduler) applyScheduling(native, general.scheduler, (text) => log.warning(text));
 	const service = new ServiceManager(native, clock, general.systemd ? process.env : {});

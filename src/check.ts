@@ -5,7 +5,7 @@ import { ConfigError } from "./config/config.ts";
 import { loadConfig } from "./config/load.ts";
 import { printConfig } from "./config/print.ts";
 import { formatProblem } from "./config/problem.ts";
-import { unsupported } from "./setup.ts";
+import { cautions } from "./setup.ts";
 
 export interface Verdict {
 	/** 1 if the daemon would not start with it. */
@@ -38,13 +38,6 @@ export function checkConfig(path: string, isVerbose: boolean): Verdict {
 			told.push({ severity, ...rest, ...(line === 0 ? {} : { line, column }) });
 		}
 	};
-	const tellWhole = (severity: "error" | "warning", texts: readonly string[]): void => {
-		for (const text of texts) {
-			const message = text.replace(`${path}: `, "");
-			lines.push(`${path}: ${severity}: ${message}`);
-			told.push({ severity, file: path, message });
-		}
-	};
 	const verdict = (errors: number, output: string): Verdict => {
 		if (errors > 0) lines.push(`${path}: ${count(errors, "error")}`);
 		const problems = lines.map((line) => `${line}\n`).join("");
@@ -62,15 +55,15 @@ export function checkConfig(path: string, isVerbose: boolean): Verdict {
 	};
 	try {
 		const { config, warnings } = loadConfig(path);
-		const { fatal, warnings: limits } = unsupported(config);
 		tell("warning", warnings);
-		tellWhole("warning", limits);
-		tellWhole("error", fatal);
-		const all = warnings.length + limits.length;
-		const output = isVerbose
-			? printConfig(config)
-			: `${path}: valid${all > 0 ? `, ${count(all, "warning")}` : ""}\n`;
-		return verdict(fatal.length, isVerbose || fatal.length === 0 ? output : "");
+		const whole = cautions(config);
+		for (const message of whole) {
+			lines.push(`${path}: warning: ${message}`);
+			told.push({ severity: "warning", file: path, message });
+		}
+		const all = warnings.length + whole.length;
+		const valid = `${path}: valid${all > 0 ? `, ${count(all, "warning")}` : ""}\n`;
+		return verdict(0, isVerbose ? printConfig(config) : valid);
 	} catch (error) {
 		if (!(error instanceof ConfigError)) throw error;
 		tell("error", error.problems);

@@ -21,9 +21,8 @@ import { readSysctl, type Sysctl } from "./system/sysctl.ts";
 const LINK_BUFFER = 2 << 20;
 const NETLINK_BUFFER = 8 << 20;
 
-/** What this version cannot do; the daemon does not start with it, or says that it goes on without. */
-export function unsupported(config: Config): { fatal: string[]; warnings: string[] } {
-	const fatal: string[] = [];
+/** What a configuration as a whole comes to and may not have been meant; lines for the log and `--check`. */
+export function cautions(config: Config): string[] {
 	const warnings: string[] = [];
 	const { sync, stats, general } = config;
 	if (!sync && !stats) {
@@ -36,7 +35,7 @@ export function unsupported(config: Config): { fatal: string[]; warnings: string
 	}
 	if (sync && !config.security)
 		warnings.push("the dedicated link is not authenticated: whoever reaches it can insert connections");
-	return { fatal, warnings };
+	return warnings;
 }
 
 /** Conntracks of this kernel are passed on and not kept. */

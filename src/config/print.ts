@@ -30,14 +30,14 @@ export function printConfig(config: Config): string {
 function printSync(sync: SyncConfig): string[] {
 	const place: Place = `Mode ${sync.mode}`;
 	const inMode = new Set(directivesIn(place).map((spec) => spec.word));
-	// times that this mode has no word for, from an older file that has them directly in Sync
-	const legacy = directivesIn("Sync").filter(
+	// Role, which conntrackd does not know, and times that this mode has no word for, which an older file has directly in Sync
+	const unusual = directivesIn("Sync").filter(
 		(spec) => !inMode.has(spec.word) && isScalar(spec) && fieldValue(sync, spec) !== spec.default,
 	);
 	const { expectationSync } = sync;
 	return [
 		...block(place, printValues(place, sync)),
-		...legacy.flatMap((spec) => printValue(spec, sync)),
+		...unusual.flatMap((spec) => printValue(spec, sync)),
 		...sync.links.flatMap(printLink),
 		...(sync.peers ? block("Peers", sync.peers.map(printPeer)) : []),
 		...block("Options", [
