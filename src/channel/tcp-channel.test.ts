@@ -112,6 +112,26 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(one.channel.counters.sendErrors, before);
 	});
 
+	test("however much waits in the socket, others have a turn between two portions of it", async () => {
+		const one = node("127.0.0.1", "127.0.0.2");
+		const two = node("127.0.0.2", "127.0.0.1");
+		await until("connected", () => one.channel.sides.client);
+		const text = "x".repeat(1000);
+		for (let i = 0; i < 400; i++) one.send(text);
+		// all of it is in the socket of the other end when that looks
+		await Promise.resolve();
+		const end = systemClock.now() + 200;
+		while (systemClock.now() < end);
+		let most = 0;
+		let before = two.heard.length;
+		while (two.heard.length < 400) {
+			await new Promise<void>((resolve) => setImmediate(resolve));
+			most = Math.max(most, two.heard.length - before);
+			before = two.heard.length;
+		}
+		assert.ok(most > 0 && most <= 70, `${most} datagrams in one turn`);
+	});
+
 	test("a node that is down keeps nothing from the others; one that was there a moment ago is waited for", async () => {
 		const one = node("127.0.0.1", "127.0.0.2", "127.0.0.3");
 		assert.equal(one.channel.isCongested, true, "nobody is there");

@@ -43,6 +43,8 @@ const USER_TIMEOUT = 3000;
 const AWAITED_FOR = 3500;
 /** Bytes that wait in this process for the kernel to take them; beyond that, datagrams are dropped. */
 const QUEUE_MAX = 1 << 20;
+/** Bytes that are read in one go: behind a chunk as long there is more, of which libuv would read 32 times as much in one turn. */
+const CHUNK = 65_536;
 /** Connections that the kernel holds ready to be accepted. */
 const BACKLOG = 16;
 const SOCK_STREAM = 1;
@@ -234,10 +236,15 @@ export class TcpChannel implements Channel {
 				this.#handler(bytes, start, end);
 			});
 			this.#batchEnd();
-			if (isSound) return;
-			// behind a wrong length nothing can be told from anything
-			counters.truncated++;
-			socket.destroy();
+			if (!isSound) {
+				// behind a wrong length nothing can be told from anything
+				counters.truncated++;
+				socket.destroy();
+			} else if (chunk.length >= CHUNK) {
+				// others have their turn: a full chunk keeps the event loop for one to two milliseconds
+				socket.pause();
+				setImmediate(() => socket.resume());
+			}
 		});
 		socket.on("close", () => {
 			if (this.#incoming.get(address) === socket) this.#incoming.delete(address);
