@@ -63,7 +63,9 @@ export class ControlServer {
 			if (!lstatSync(this.#path).isSocket())
 				throw new Error(`UNIX path \`${this.#path}' exists and is no socket`);
 			if (await isAnswered(this.#path)) {
-				throw new Error(`somebody answers on \`${this.#path}', perhaps ctsync already running?`);
+				throw new Error(
+					`somebody answers on \`${this.#path}', perhaps ctsync or conntrackd already running?`,
+				);
 			}
 			unlinkSync(this.#path);
 		}
