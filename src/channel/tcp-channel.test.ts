@@ -132,6 +132,22 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.ok(most > 0 && most <= 70, `${most} datagrams in one turn`);
 	});
 
+	test("a node on a link with a smaller MTU takes what the other sends", async () => {
+		const mtu = (bytes: number): void => {
+			const set = spawnSync("ip", ["link", "set", "lo", "mtu", String(bytes)], { encoding: "utf8" });
+			assert.equal(set.status, 0, set.stderr);
+		};
+		mtu(1500);
+		const one = node("127.0.0.1", "127.0.0.2");
+		mtu(65_536);
+		const two = node("127.0.0.2", "127.0.0.1");
+		await until("connected", () => two.channel.sides.client);
+		assert.ok(one.channel.datagramMax < 1500 && two.channel.datagramMax > 4000);
+		two.send("x".repeat(4000));
+		await until("it arrives, or is refused", () => one.heard.length + one.channel.counters.truncated > 0);
+		assert.deepEqual([one.heard[0]?.length, one.channel.counters.truncated], [4000, 0]);
+	});
+
 	test("a node that is down keeps nothing from the others; one that was there a moment ago is waited for", async () => {
 		const one = node("127.0.0.1", "127.0.0.2", "127.0.0.3");
 		assert.equal(one.channel.isCongested, true, "nobody is there");

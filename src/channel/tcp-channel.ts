@@ -228,7 +228,8 @@ export class TcpChannel implements Channel {
 		}
 		this.#incoming.get(address)?.destroy();
 		this.#incoming.set(address, socket);
-		const reader = new FrameReader(this.datagramMax);
+		// the other node's link may have a larger MTU
+		const reader = new FrameReader(DATAGRAM_MAX);
 		socket.on("data", (chunk) => {
 			const isSound = reader.take(chunk, (bytes, start, end) => {
 				counters.receivedPackets++;
