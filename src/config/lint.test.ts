@@ -80,6 +80,12 @@ const CASES: readonly (readonly [title: string, text: string, place?: string, me
 		"State leaves out SYN_SENT and SYN_RECV",
 	],
 	[
+		"active-active: young connections",
+		`Sync { Mode FTFW { } Role active-active ${LINK} } ${inFilter("MinimumAge 10")}`,
+		"3:1",
+		"MinimumAge 10 keeps new connections from the other nodes",
+	],
+	[
 		"active-active: polling",
 		`Sync { Mode FTFW { } Role active-active ${LINK} } ${inGeneral("PollSecs 5")}`,
 		"2:1",

@@ -163,6 +163,12 @@ function lintActiveActive({ filter, pollSecs }: GeneralConfig, sync: SyncConfig,
 			`State leaves out ${early.join(" and ")}: with Role active-active a TCP connection whose answer comes through another node cannot begin`,
 		);
 	}
+	if (filter?.minimumAge !== undefined) {
+		warn(
+			["General", "Filter", "MinimumAge"],
+			`MinimumAge ${filter.minimumAge} keeps new connections from the other nodes: with Role active-active one whose answer comes through another node cannot begin`,
+		);
+	}
 	if (sync.tcpWindowTracking) {
 		warn(
 			["Sync", "Options", "TCPWindowTracking"],
