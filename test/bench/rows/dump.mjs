@@ -77,9 +77,8 @@ async function observe({ lab, emit }, variant, pair, id, action) {
 	let seconds;
 	const { loop, jitter } = await watchLoops(lab, [pair.b], async () => {
 		const changes = lab.load("a", `update ${TCP4} -n ${RATE * 10} -r ${RATE} --errors-ok`);
-		seconds = await action();
-		clearInterval(timer);
-		await changes;
+		// an action that fails must not leave a timer that looks at a process which has gone
+		[seconds] = await Promise.all([action().finally(() => clearInterval(timer)), changes]);
 	});
 	if (seconds !== undefined) emit(`dump.${id}.seconds`, seconds);
 	for (const quantile of ["p99", "max"]) {
