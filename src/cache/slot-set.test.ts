@@ -1,17 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Random } from "../sync/simulation.ts";
 import { SlotSet } from "./slot-set.ts";
-
-/** A small generator of numbers that is the same each time (mulberry32). */
-function random(seed: number): () => number {
-	let state = seed;
-	return () => {
-		state = (state + 0x6d2b79f5) | 0;
-		let t = Math.imul(state ^ (state >>> 15), 1 | state);
-		t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-		return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-	};
-}
 
 test("members are held once, in the order of their addition, over many pages", () => {
 	const set = new SlotSet();
@@ -31,12 +21,12 @@ test("members are held once, in the order of their addition, over many pages", (
 
 test("any mixture of operations agrees with a Set", () => {
 	for (let seed = 1; seed <= 20; seed++) {
-		const next = random(seed);
+		const random = new Random(seed);
 		const set = new SlotSet();
 		const model = new Set<number>();
 		for (let i = 0; i < 20_000; i++) {
-			const slot = Math.floor(next() * 9000);
-			const dice = next();
+			const slot = random.below(9000);
+			const dice = random.next();
 			if (dice < 0.5) {
 				set.add(slot);
 				model.add(slot);

@@ -48,7 +48,8 @@ export class Retries {
 		// whoever fails again comes back with the next wait
 		this.#wait = Math.min(WAIT_MAX_MS, this.#wait * 2);
 		let tries = 0;
-		for (const slot of [...this.#slots]) {
+		// whoever fails again does so when this is over
+		for (const slot of this.#slots) {
 			if (tries++ === AT_ONCE) break;
 			this.#slots.delete(slot);
 			this.#again(slot);

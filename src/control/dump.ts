@@ -25,6 +25,8 @@ type Cache = { readonly store: RecordStore; readonly expiry?: Expiry | undefined
 
 /** Entries per piece. */
 const LINES = 128;
+/** Slots looked at in one go where nothing is to be shown. */
+const STRIDE = 8192;
 
 /** A clock for all dumps of a daemon: they pause one behind the other, so that a turn of the event loop makes one piece. */
 export function inTurns(clock: DumpClock): DumpClock {
@@ -119,6 +121,7 @@ async function eachPiece(
 	let lines = 0;
 	await clock.pause();
 	for (let slot = 0; slot < store.end; slot++) {
+		if (slot % STRIDE === STRIDE - 1) await clock.pause();
 		if (!isShown(slot)) continue;
 		store.read(slot, record);
 		text += format(record, slot);
