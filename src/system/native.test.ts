@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { openSync } from "node:fs";
+import { openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -197,8 +197,9 @@ function declareTests(): void {
 		assert.equal(native.lock(-1), -EBADF);
 	});
 
-	test("a lock is held by one descriptor at a time", () => {
+	test("a lock is held by one descriptor at a time", (t) => {
 		const file = join(tmpdir(), `ctsync-native-test-${process.pid}`);
+		t.after(() => rmSync(file, { force: true }));
 		const [first, second] = [openSync(file, "w"), openSync(file, "w")];
 		assert.equal(native.lock(first), 0);
 		assert.equal(native.lock(second), -EAGAIN);
