@@ -193,7 +193,7 @@ export class Equality {
 				if (first === this.#options.node) peer.equality.refusals = record.numbers.slice(1);
 				return true;
 			case RecordType.verify:
-				if (first === this.#options.node) this.verify(peer, now);
+				if (first === this.#options.node && peer.hears) this.verify(peer, now);
 				return true;
 			default:
 				return false;
@@ -280,7 +280,8 @@ export class Equality {
 		const { equality } = peer;
 		if (peer.isReceivingBulk || equality.isSuspended) return;
 		if (!equality.compare(slice, bytes, at, now)) return;
-		if (this.#repairs.has(peer) || !equality.mayRepair(now)) return;
+		// whoever does not hear me is asked when it does
+		if (!peer.hears || this.#repairs.has(peer) || !equality.mayRepair(now)) return;
 		this.#options.repairing(peer);
 		if (!this.#options.repairs(peer)) {
 			// Mode NOTRACK, Mode ALARM: it is told, and that is all

@@ -63,3 +63,24 @@ test("a lost datagram is missed in time, though nothing else happens", () => {
 		assert.ok(sim.now - begin < 50, `${sim.now - begin} ms`);
 	}
 });
+
+test("a node that nobody hears has nothing to put right until somebody does, and rests", () => {
+	const sim = new Simulation(2, 3);
+	const [a, b] = [sim.nodes[0]!, sim.nodes[1]!];
+	for (let key = 0; key < 100; key++) sim.set(b, key, 1);
+	sim.run(5000);
+	for (const way of ["1>2", "1>3", "2>1"]) sim.weather.cut.add(way);
+	sim.run(5000);
+	sim.set(b, 7, 2);
+	sim.run(50);
+	sim.weather.cut.delete("2>1");
+	sim.run(10_000);
+	const peer = a.ftfw.peers.find(({ node }) => node === b.id)!;
+	assert.ok(peer.isUp && !peer.hears && peer.equality.differing > 0, "it knows of the difference");
+	const before = a.ticks;
+	sim.run(5000);
+	assert.ok(a.ticks - before < 150, `${a.ticks - before} times in five seconds`);
+	sim.weather.cut.clear();
+	sim.run(5000);
+	assert.deepEqual(sim.differences(), []);
+});
