@@ -37,15 +37,16 @@ export class AddressTable {
 		return isLoopback(words, at, family) || this.#find(words, at, family) !== undefined;
 	}
 
-	add(words: Int32Array, at: number, family: number, index: number): void {
+	/** @returns whether it was not there before, on whatever interface */
+	add(words: Int32Array, at: number, family: number, index: number): boolean {
 		const known = this.#find(words, at, family);
 		if (known) {
 			known.interfaces.add(index);
-			return;
+			return false;
 		}
 		if (this.size >= this.#limit) {
 			this.ignored++;
-			return;
+			return false;
 		}
 		this.size++;
 		const held = { family, words: words.slice(at, at + wordsOf(family)), interfaces: new Set([index]) };
@@ -53,16 +54,19 @@ export class AddressTable {
 		const others = this.#held.get(key);
 		if (others) others.push(held);
 		else this.#held.set(key, [held]);
+		return true;
 	}
 
-	remove(words: Int32Array, at: number, family: number, index: number): void {
+	/** @returns whether it is on no interface any more */
+	remove(words: Int32Array, at: number, family: number, index: number): boolean {
 		const known = this.#find(words, at, family);
-		if (!known?.interfaces.delete(index) || known.interfaces.size > 0) return;
+		if (!known?.interfaces.delete(index) || known.interfaces.size > 0) return false;
 		this.size--;
 		const key = keyOf(words, at, family);
 		const others = this.#held.get(key)!.filter((one) => one !== known);
 		if (others.length > 0) this.#held.set(key, others);
 		else this.#held.delete(key);
+		return true;
 	}
 
 	/** Adds all of them to another table. */

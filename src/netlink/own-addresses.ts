@@ -87,6 +87,7 @@ export class OwnAddresses implements Addresses {
 
 	#read(): void {
 		let isComplete = true;
+		let isChanged = false;
 		for (;;) {
 			const count = this.#reader.receive(this.#socket);
 			if (count === -EAGAIN) break;
@@ -101,12 +102,13 @@ export class OwnAddresses implements Addresses {
 			}
 			const apply = (type: number, start: number, end: number): void => {
 				if (type === C.RTM_DELADDR) this.#reader.apply(this.#gone, C.RTM_NEWADDR, start, end);
-				this.#reader.apply(this.#table, type, start, end);
+				// the kernel also tells of new life times
+				if (this.#reader.apply(this.#table, type, start, end)) isChanged = true;
 			};
 			if (!this.#reader.each(count, apply)) this.malformed++;
 		}
 		if (!isComplete) this.#readAgain();
-		this.#options.changed?.();
+		if (isChanged || !isComplete) this.#options.changed?.();
 	}
 
 	#readAgain(): void {
@@ -185,23 +187,27 @@ class AddressReader {
 		return isConsistent;
 	}
 
-	/** One RTM_NEWADDR or RTM_DELADDR; anything else, and what cannot be read, changes nothing. */
-	apply(table: AddressTable, type: number, start: number, end: number): void {
-		if (type !== C.RTM_NEWADDR && type !== C.RTM_DELADDR) return;
+	/**
+	 * One RTM_NEWADDR or RTM_DELADDR; anything else, and what cannot be read, changes nothing.
+	 *
+	 * @returns whether an address has come or gone
+	 */
+	apply(table: AddressTable, type: number, start: number, end: number): boolean {
+		if (type !== C.RTM_NEWADDR && type !== C.RTM_DELADDR) return false;
 		const wire = this.#wire;
 		const header = start + C.NLMSG_HEADER;
 		let at = header + C.IFADDRMSG_HEADER;
-		if (at > end) return;
+		if (at > end) return false;
 		const family = wire.bytes[header]!;
 		const bytes = family === AF_INET ? 4 : family === AF_INET6 ? 16 : 0;
-		if (bytes === 0) return;
+		if (bytes === 0) return false;
 		const index = wire.words[(header >> 2) + 1]!;
 		// of a point-to-point interface IFA_ADDRESS is the other end, and IFA_LOCAL this one; IPv6 may have only the former
 		let place = -1;
 		let isLocal = false;
 		while (at + C.NLA_HEADER <= end) {
 			const length = wire.halves[at >> 1]!;
-			if (length < C.NLA_HEADER || at + length > end) return;
+			if (length < C.NLA_HEADER || at + length > end) return false;
 			const attribute = wire.halves[(at >> 1) + 1]! & C.NLA_TYPE_MASK;
 			if (length >= C.NLA_HEADER + bytes) {
 				if (attribute === C.IFA_LOCAL || (attribute === C.IFA_ADDRESS && !isLocal)) {
@@ -211,8 +217,8 @@ class AddressReader {
 			}
 			at += align(length);
 		}
-		if (place < 0) return;
-		if (type === C.RTM_NEWADDR) table.add(wire.words, place, family, index);
-		else table.remove(wire.words, place, family, index);
+		if (place < 0) return false;
+		if (type === C.RTM_NEWADDR) return table.add(wire.words, place, family, index);
+		return table.remove(wire.words, place, family, index);
 	}
 }
