@@ -142,6 +142,18 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(counts().kept, 1);
 	});
 
+	test("what the kernel could not be told is told again, the ends, too", async () => {
+		const [first, ...others] = udpEntries(1000);
+		node.tell(first!, ...others);
+		await node.settle();
+		node.refusedCalls = 1;
+		node.tellEnd(...others);
+		await node.settle();
+		assert.equal(node.refusedCalls, 0);
+		await has(first!);
+		assert.equal(counts().destroyed, others.length);
+	});
+
 	test("what was this node's own and is not kept any more ends as its own, and is in its dumps", async () => {
 		const other: Conntrack = { ...UDP, orig: { ...UDP.orig, sport: 7 }, reply: { ...UDP.reply, dport: 7 } };
 		node.tell(UDP, other);

@@ -5,7 +5,7 @@ import { type ConntrackRecord, H_TIMEOUT, HAS, TIMEOUT } from "../conntrack/reco
 import type { Clock } from "../system/clock.ts";
 import { isOver } from "./clash.ts";
 import type { ConntrackInjector } from "./conntrack-injector.ts";
-import { EndedEntries } from "./ended-entries.ts";
+import { EndedEntries, type EndedEntry } from "./ended-entries.ts";
 import { directions, isGre } from "./gre-entry.ts";
 import type { InjectCounters } from "./inject-counters.ts";
 import { isLonger } from "./injected-peer.ts";
@@ -47,13 +47,24 @@ export class InjectedEnds {
 		this.#ended.push(record, told);
 	}
 
-	/** Writes the oldest of them. @throws NetlinkError when the kernel could not be asked at all */
+	/** Writes the oldest of them. @throws NetlinkError when the kernel could not be asked at all: then they wait again */
 	write(most: number): void {
+		const ended = this.#ended.take(most);
+		try {
+			this.#write(ended);
+		} catch (error) {
+			const copies = ended.map(({ record, told }) => ({ record: record.slice(), told }));
+			for (const { record, told } of copies) this.#ended.push(record, told);
+			throw error;
+		}
+	}
+
+	#write(ended: readonly EndedEntry[]): void {
 		const { clock, peers, precedence, injector, counters } = this.#options;
 		const now = Math.floor(clock.now() / 1000);
 		const over: ConntrackRecord[] = [];
 		const doubtful: ConntrackRecord[] = [];
-		for (const { record, told } of this.#ended.take(most)) {
+		for (const { record, told } of ended) {
 			// told again meanwhile, or another peer has it
 			if (peers.placeOf(record)) continue;
 			const known = peers.own(record);

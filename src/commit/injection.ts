@@ -29,7 +29,7 @@ import { type Precedence, SharedPrecedence, TermPrecedence } from "./precedence.
 /** Entries that are written in one go, and the longest that a slice holds up the event loop, milliseconds. */
 const STRIDE = 512;
 const SLICE_MS = 2;
-/** How often it is looked whether the commit is over that holds the injection up, milliseconds. */
+/** How often it is looked whether the commit is over, or the failure, that holds the injection up; milliseconds. */
 const HELD_MS = 20;
 const BOTH = ALIVE_HERE | LATER_HERE;
 
@@ -208,9 +208,11 @@ export class Injection {
 		// what this kernel has seen a moment ago must not be deleted
 		if (this.#ends.length > 0) drain();
 		let isDone = true;
+		let wait = 0;
 		while (isDone && this.#ends.length > 0) {
-			this.#attempt(() => this.#ends.write(STRIDE));
-			isDone = clock.now() < stop;
+			// those that failed wait with the others
+			if (!this.#attempt(() => this.#ends.write(STRIDE))) wait = HELD_MS;
+			isDone = wait === 0 && clock.now() < stop;
 		}
 		while (isDone && this.#collect()) {
 			this.#attempt(() => this.#write());
@@ -218,7 +220,7 @@ export class Injection {
 		}
 		// masters before what hangs from them
 		if (isDone) this.#expectations.work();
-		else this.#later(0);
+		else this.#later(wait);
 		if (!this.#isDirty) return;
 		this.#isDirty = false;
 		pump();
@@ -246,14 +248,18 @@ export class Injection {
 		this.#cancel = this.#options.clock.after(milliseconds, () => this.work());
 	}
 
-	#attempt(action: () => void): void {
+	/** @returns whether it has worked */
+	#attempt(action: () => void): boolean {
+		let hasWorked = true;
 		try {
 			action();
 		} catch (error) {
+			hasWorked = false;
 			for (const [peer, slot] of this.#batch) if (peer.store.isLive(slot)) peer.failed(slot);
 			this.#options.failed(error as Error);
 		}
 		this.#batch = [];
+		return hasWorked;
 	}
 
 	/** The next of what was told, up to STRIDE; whether there is anything. */
