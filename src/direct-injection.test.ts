@@ -154,6 +154,19 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(counts().destroyed, others.length);
 	});
 
+	test("so is the end of an expectation, with what is told next", async () => {
+		node.tell(CONTROL);
+		node.tellExpectation(HOLE);
+		await node.settle();
+		node.refusedCalls = 1;
+		node.external[EXPECTATION].delete(expectationToRecord(HOLE, node.names), 1000, 0, 0);
+		await node.settle();
+		assert.equal(node.refusedCalls, 0);
+		node.tell(UDP);
+		await node.settle();
+		assert.deepEqual(await node.kernel.expectations(), []);
+	});
+
 	test("what was this node's own and is not kept any more ends as its own, and is in its dumps", async () => {
 		const other: Conntrack = { ...UDP, orig: { ...UDP.orig, sport: 7 }, reply: { ...UDP.reply, dport: 7 } };
 		node.tell(UDP, other);

@@ -160,7 +160,13 @@ export class ExpectationInjection {
 			record[EXP_HAS]! &= ~X_ID;
 		}
 		const { counters } = this.#options;
-		this.#run(over.map((record) => ({ record, step: "delete" })));
+		try {
+			this.#run(over.map((record) => ({ record, step: "delete" })));
+		} catch (error) {
+			// with the next that is told
+			this.#ended.push(...over);
+			throw error;
+		}
 		counters.destroyed += over.length;
 		for (const refusal of this.#committer.refusals) {
 			counters.destroyed--;
