@@ -19,7 +19,7 @@ import { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
 import { requestHandler } from "./control/handlers.ts";
 import { ControlServer, newControlCounters } from "./control/server.ts";
-import { openLinks, unanswered } from "./dedicated-link.ts";
+import { openLinks } from "./dedicated-link.ts";
 import { directInjection } from "./direct-injection.ts";
 import { entryRules } from "./entry-rules.ts";
 import { EventRouter } from "./event-router.ts";
@@ -96,14 +96,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const { checks, hasExpectations, passes, masters: expectationMasters } = rules;
 
 		// the dedicated link and the protocol on it
-		const link = openLinks({
-			config,
-			native,
-			clock,
-			log,
-			unanswered: () => unanswered(ftfw, clock.now()),
-			sayAlive: () => ftfw.sayAlive(clock.now()),
-		});
+		const link = openLinks({ config, native, clock, log, ftfw: () => ftfw });
 		const { channel } = link;
 		cleanup.unshift(() => channel.close());
 		const node = config.security?.node ?? nodeIdOf(link.config, link.device);
@@ -113,7 +106,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		const dump = (done: (isComplete: boolean) => void): void => void operations.dumpFor(done);
 		const isHeld = (): boolean => operations.commit.isRunning;
 		const mode = replicationMode(config, { dump, isHeld }, entropy);
-		const ftfw = new Ftfw({
+		const ftfw: Ftfw = new Ftfw({
 			node,
 			epoch,
 			internal: caches,

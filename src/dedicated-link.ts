@@ -20,9 +20,8 @@ export interface LinkOptions {
 	native: Native;
 	clock: Clock;
 	log: DaemonLog;
-	/** See RedundantChannel. */
-	unanswered: () => number;
-	sayAlive: () => void;
+	/** What speaks over the links: it is made when they are open. */
+	ftfw: () => Ftfw;
 }
 
 export interface DedicatedLink {
@@ -36,7 +35,7 @@ export interface DedicatedLink {
 
 /** @throws Error with a line for the operator when a link cannot be opened; the others are closed then */
 export function openLinks(options: LinkOptions): DedicatedLink {
-	const { config, clock, log } = options;
+	const { config, clock, log, ftfw } = options;
 	const links = config.sync!.links.toSorted((a, b) => Number(b.isDefault) - Number(a.isDefault));
 	const opened: Opened[] = [];
 	try {
@@ -51,8 +50,8 @@ export function openLinks(options: LinkOptions): DedicatedLink {
 		clock,
 		notice: (text) => log.notice(text),
 		warning: (text) => log.warning(text),
-		unanswered: options.unanswered,
-		sayAlive: options.sayAlive,
+		unanswered: () => unanswered(ftfw(), clock.now()),
+		sayAlive: () => ftfw().sayAlive(clock.now()),
 	});
 	return {
 		channel,
@@ -66,12 +65,17 @@ export function openLinks(options: LinkOptions): DedicatedLink {
 }
 
 /** How long nothing has shown that the link works, milliseconds; 0 if something does, or nothing is expected. */
-export function unanswered({ mode, outgoing, peers }: Ftfw, now: number): number {
+function unanswered({ mode, outgoing, peers }: Ftfw, now: number): number {
 	if (mode.isAcknowledged) return outgoing.inFlight.unanswered(now);
 	// whoever acknowledges nothing says at least that it is there, every second
 	const hearing = peers.filter((peer) => peer.hears);
 	if (hearing.length === 0) return 0;
 	return Math.max(0, now - Math.max(...hearing.map((peer) => peer.heardAt)) - SILENCE);
+}
+
+/** A connection has broken for a moment: what was on its way is sent again, or is known to nobody. */
+function restored(ftfw: Ftfw, now: number): void {
+	if (!ftfw.mode.isAcknowledged) ftfw.bulk(now);
 }
 
 interface Opened {
@@ -93,7 +97,7 @@ function openDatagram(config: LinkConfig, { config: whole, native, clock, log }:
 	return { channel, speakers: () => guard.describe(channel.counters.foreign) };
 }
 
-function openTcp(config: LinkConfig, { native, clock, log }: LinkOptions): Opened {
+function openTcp(config: LinkConfig, { native, clock, log, ftfw }: LinkOptions): Opened {
 	const { type: _, destinations = [], ...link } = linkOf(config);
 	const peers = destinations.map((bytes) => ({ bytes, text: formatBytes(bytes) }));
 	const channel = new TcpChannel({
@@ -101,6 +105,7 @@ function openTcp(config: LinkConfig, { native, clock, log }: LinkOptions): Opene
 		clock,
 		link: { ...link, destinations: peers },
 		admits: (address) => peers.some(({ text }) => text === canonical(address)),
+		restored: () => restored(ftfw(), clock.now()),
 		notice: (text) => log.notice(text),
 	});
 	return {

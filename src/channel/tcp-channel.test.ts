@@ -46,9 +46,11 @@ if (isInPrivateNetwork(import.meta.url)) {
 				receiveBuffer: 1 << 18,
 			},
 			admits: (address) => formatBytes(parseAddress(address)!) === others[0],
+			restored: () => void times.restored++,
 			notice: (text) => assert.fail(text),
 		});
 		open.push(channel);
+		const times = { restored: 0 };
 		const heard: string[] = [];
 		channel.start(
 			(bytes, start, end) => {
@@ -57,7 +59,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 			},
 			() => {},
 		);
-		return { channel, heard, send: (text: string) => channel.send(Buffer.from(text), text.length) };
+		return { channel, heard, times, send: (text: string) => channel.send(Buffer.from(text), text.length) };
 	}
 
 	test("two nodes find each other in any order, and datagrams arrive whole and in order both ways", async () => {
@@ -83,11 +85,13 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(one.channel.isCongested, true, "whoever can wait is told to");
 		const two = node("127.0.0.2", "127.0.0.1");
 		await until("connected", () => one.channel.sides.client);
+		assert.equal(one.times.restored, 0);
 		two.channel.close();
 		await until("the end is seen", () => !one.channel.sides.client);
 		const again = node("127.0.0.2", "127.0.0.1");
 		await until("connected again", () => one.channel.sides.client);
 		assert.equal(one.channel.isCongested, false);
+		assert.equal(one.times.restored, 1, "what was on its way is lost");
 		one.send("found");
 		await until("it arrives", () => again.heard.includes("found"));
 		assert.deepEqual(again.heard, ["found"]);
@@ -177,6 +181,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 				receiveBuffer: 1 << 18,
 			},
 			admits: () => false,
+			restored: () => {},
 			notice: (text) => assert.fail(text),
 		}).close();
 		assert.equal(sockets(), before);

@@ -29,6 +29,8 @@ export interface TcpOptions {
 	link: TcpLink;
 	/** Whether a node with this address may connect. */
 	admits: (address: string) => boolean;
+	/** A connection that had broken a moment ago is there again: what was on its way then is lost, and nobody has been taken for down. */
+	restored: () => void;
 	notice: (text: string) => void;
 }
 
@@ -200,6 +202,7 @@ export class TcpChannel implements Channel {
 			tooLate();
 			socket.setNoDelay(true);
 			one.isConnected = true;
+			if (clock.now() - one.lostAt < AWAITED_FOR) this.#options.restored();
 		});
 		// says what "close" does not, and is followed by it
 		socket.on("error", () => this.counters.sendErrors++);

@@ -3,7 +3,7 @@
 // besides if no datagram of that was lost on the way (bulk-receipt.ts).
 //
 // The nodes compare their digests as in Mode FTFW, so that `-s` says what the losses have come to; they do not act on
-// it. Over a link that loses nothing (TCP) the mode is reliable.
+// it. Over a link that loses nothing (TCP) the mode is reliable: whenever its connection has broken a bulk follows.
 import { MODE, type ModeParts, type ReplicationMode } from "./mode.ts";
 import { Passing } from "./passing.ts";
 
