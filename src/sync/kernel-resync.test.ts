@@ -192,3 +192,21 @@ test("what a flush that begins during a dump deletes is withdrawn", async () => 
 	await all.resync.table(CONNTRACK);
 	assert.deepEqual(heldKeys(all), [1]);
 });
+
+test("others have their turn while many end", async () => {
+	const live: number[] = [];
+	const clock: Clock = {
+		now: () => 1000,
+		after: () => () => {},
+		pause: async () => void live.push(all.conntracks.store.live),
+		wall: () => new Date(0),
+	};
+	const all = setUp(async () => {}, { clock });
+	for (let key = 0; key < 10_000; key++) all.conntracks.apply(recordOf(key, 0), true, 0);
+	live.push(10_000);
+	await all.resync.table(CONNTRACK);
+	live.push(all.conntracks.store.live);
+	assert.equal(live.at(-1), 0);
+	const ended = live.slice(1).map((left, i) => live[i]! - left);
+	assert.ok(Math.max(...ended) <= 2048, `${Math.max(...ended)} in one turn`);
+});

@@ -9,8 +9,8 @@ import type { Clock } from "../system/clock.ts";
 /** The kernel's tables, by Kind: calls back with each entry; the record is reused. */
 export type KernelTables = (kind: Kind, visit: (record: Int32Array) => void) => Promise<void>;
 
-/** Slots looked at in one go after the dump: well below a millisecond. */
-const SWEEP_SLOTS = 8192;
+/** Slots looked at in one go after the dump: a millisecond where all of them have ended. */
+const SWEEP_SLOTS = 2048;
 
 export interface ResyncOptions {
 	internal: readonly [InternalCache, InternalCache];
