@@ -18,6 +18,17 @@ import { EPOCH_SIZE, FLAG_HELLO, Frame, HEADER_SIZE, writeHeader } from "./wire/
 import { MsgpackWriter } from "./wire/msgpack.ts";
 import { PlainSeal } from "./wire/seal.ts";
 
+/** What a node says of itself that is nothing in particular. */
+const state = {
+	isPrimary: false,
+	isActiveActive: false,
+	term: 0,
+	policy: 0,
+	mode: 0,
+	hasNoCache: false,
+	keys: [],
+};
+
 const u32s = fc.integer({ min: 0, max: 0xffffffff });
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 
@@ -82,18 +93,7 @@ test("a HELLO says to each peer what is for it, and to others nothing", () => {
 });
 
 test("a list that does not fit goes round: every peer finds itself in some HELLO", () => {
-	const own = {
-		credit: 1,
-		state: {
-			isPrimary: false,
-			isActiveActive: false,
-			term: 0,
-			policy: 0,
-			mode: 0,
-			hasNoCache: false,
-			keys: [],
-		},
-	};
+	const own = { credit: 1, state };
 	const many = fc.uniqueArray(arbitraryGreeting, {
 		minLength: 21,
 		maxLength: 40,
@@ -116,15 +116,7 @@ test("a list that does not fit goes round: every peer finds itself in some HELLO
 test("what a later version has put behind the known elements is passed over", () => {
 	const own = {
 		credit: 5,
-		state: {
-			isPrimary: true,
-			isActiveActive: false,
-			term: 2,
-			policy: 3,
-			mode: 0,
-			hasNoCache: false,
-			keys: [4],
-		},
+		state: { ...state, isPrimary: true, term: 2, policy: 3, keys: [4] },
 	};
 	const greeting = { ...fc.sample(arbitraryGreeting, 1)[0]!, node: 7 };
 	const hello = written(own, [greeting]);
@@ -175,18 +167,7 @@ test("a HELLO with any byte changed is read or refused, and never throws", () =>
 });
 
 test("a HELLO with more entries than there can be is refused", () => {
-	const own = {
-		credit: 1,
-		state: {
-			isPrimary: false,
-			isActiveActive: false,
-			term: 0,
-			policy: 0,
-			mode: 0,
-			hasNoCache: false,
-			keys: [],
-		},
-	};
+	const own = { credit: 1, state };
 	const entry = {
 		node: 3,
 		adoptedTag: 0,
@@ -347,16 +328,6 @@ test("a HELLO whose header names another epoch is malformed", () => {
 	assert.equal(b.ftfw.counters.badPayload, before + 1);
 	assert.ok(sameBytes(b.ftfw.peers[0]!.epoch!, a.ftfw.epoch));
 });
-
-const state = {
-	isPrimary: false,
-	isActiveActive: false,
-	term: 0,
-	policy: 0,
-	mode: 0,
-	hasNoCache: false,
-	keys: [],
-};
 
 /** What node 1 says to `to` when all is well. */
 const greetings = (to: SimulatedNode): Greeting[] => [
