@@ -13,13 +13,22 @@ import { ServiceManager } from "./system/service-manager.ts";
 /** What has to be done at the end, the last first. */
 export type Cleanup = (() => void | Promise<void>)[];
 
+/** What answers on the control socket. */
+type Control = { listen: () => Promise<void>; close: () => void };
+
+export interface Booted {
+	log: DaemonLog;
+	service: ServiceManager;
+	/**
+	 * Opens the control socket. Where no other daemon answers there none runs, and the lock file gets this one's number.
+	 *
+	 * @throws Error with a line for the operator when one does
+	 */
+	serve: (control: Control) => Promise<void>;
+}
+
 /** @throws Error with a line for the operator when another instance runs, or the log cannot be opened */
-export function boot(
-	options: DaemonOptions,
-	native: Native,
-	clock: Clock,
-	cleanup: Cleanup,
-): { log: DaemonLog; service: ServiceManager } {
+export function boot(options: DaemonOptions, native: Native, clock: Clock, cleanup: Cleanup): Booted {
 	const { general } = options.config;
 	const lock = LockFile.take(native, general.lockFile);
 	cleanup.unshift(() => lock.release());
@@ -32,7 +41,12 @@ export function boot(
 	if (general.scheduler) applyScheduling(native, general.scheduler, (text) => log.warning(text));
 	const service = new ServiceManager(native, clock, general.systemd ? process.env : {});
 	cleanup.unshift(() => service.close());
-	return { log, service };
+	const serve = async (control: Control): Promise<void> => {
+		await control.listen();
+		cleanup.unshift(() => control.close());
+		lock.sign();
+	};
+	return { log, service, serve };
 }
 
 /** Does it; what fails is told, and does not keep the rest back. */

@@ -71,7 +71,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
 	const cleanup: Cleanup = [];
 	try {
-		const { log, service } = boot(options, native, clock, cleanup);
+		const { log, service, serve } = boot(options, native, clock, cleanup);
 
 		// what the parts are made of
 		const names = new NameTable();
@@ -365,8 +365,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			}),
 			controlCounters,
 		);
-		await control.listen();
-		cleanup.unshift(() => control.close());
+		await serve(control);
 
 		const stop = (): void => operations.stop(0);
 		const reload = (): void => operations.reload(security, settings, (file) => log.reopen(file));

@@ -47,7 +47,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 
 	const cleanup: Cleanup = [];
 	try {
-		const { log, service } = boot(options, native, clock, cleanup);
+		const { log, service, serve } = boot(options, native, clock, cleanup);
 		const flowLog = new FlowLog({
 			clock,
 			log,
@@ -179,8 +179,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 			}),
 			controlCounters,
 		);
-		await control.listen();
-		cleanup.unshift(() => control.close());
+		await serve(control);
 
 		const reload = (): void => {
 			attempt(log, "configuration", () => reloadSettings(settings, log));
