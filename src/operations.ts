@@ -75,6 +75,8 @@ export class Operations {
 	readonly #timers = new Set<() => void>();
 	readonly #overruns: OverrunWatch;
 	#suspectedAt = Number.NEGATIVE_INFINITY;
+	/** Resolves with the end of a commit; one for all who wait for it. */
+	#commitEnd: Promise<void> | undefined;
 
 	constructor(options: OperationsOptions) {
 		this.#options = options;
@@ -99,12 +101,12 @@ export class Operations {
 		});
 		this.#overruns = new OverrunWatch({
 			clock: options.clock,
+			log: options.log,
 			resync: () => {
 				options.log.limited("overrun", "events were lost: resync with the kernel tables");
 				if (options.table) return this.#bulk();
 				return this.#resync(KINDS);
 			},
-			failed: (error) => options.log.error(`${error.message}: trying again`),
 		});
 		this.stopped = new Promise((resolve) => {
 			this.stop = (status) => {
@@ -324,7 +326,12 @@ export class Operations {
 	/** A dump would not show what a commit has taken into the cache and not written yet. */
 	async #commitOver(): Promise<void> {
 		const { clock } = this.#options;
-		while (this.commit.isRunning) await new Promise<void>((resolve) => clock.after(COMMIT_POLL_MS, resolve));
+		const wait = async (): Promise<void> => {
+			while (this.commit.isRunning)
+				await new Promise<void>((resolve) => clock.after(COMMIT_POLL_MS, resolve));
+			this.#commitEnd = undefined;
+		};
+		if (this.commit.isRunning) await (this.#commitEnd ??= wait());
 	}
 
 	/** Runs what nobody waits for; a failure is a log line. */

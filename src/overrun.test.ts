@@ -33,14 +33,14 @@ class Hand implements Clock {
 
 function setUp() {
 	const clock = new Hand();
-	const state = { resyncs: [] as number[], failures: 0, fails: false };
+	const state = { resyncs: [] as number[], failures: [] as string[], fails: false };
 	const watch = new OverrunWatch({
 		clock,
 		resync: async () => {
 			state.resyncs.push(clock.now());
-			if (state.fails) throw new Error("no");
+			if (state.fails) throw new Error("dump conntracks: EBUSY");
 		},
-		failed: () => state.failures++,
+		log: { limited: (reason, text) => void state.failures.push(`${reason}: ${text}`) },
 	});
 	/** Events are lost every ten milliseconds, for so long. */
 	const storm = async (milliseconds: number) => {
@@ -86,12 +86,19 @@ test("the next storm is taken for the first when it comes long after", async () 
 	assert.equal(state.resyncs.length, before + 1);
 });
 
-test("a resync that fails is tried again, and not after the end", async () => {
+test("a resync that fails is tried again, is told by a limited line, and is not tried after the end", async () => {
 	const { clock, state, watch } = setUp();
 	state.fails = true;
 	watch.lost();
 	await clock.run(5100);
-	assert.deepEqual([state.resyncs, state.failures], [[100, 5100], 2]);
+	const line = "resync: dump conntracks: EBUSY: trying again";
+	assert.deepEqual(
+		[state.resyncs, state.failures],
+		[
+			[100, 5100],
+			[line, line],
+		],
+	);
 	watch.close();
 	await clock.run(60_000);
 	assert.equal(state.resyncs.length, 2);

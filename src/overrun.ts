@@ -41,8 +41,8 @@ export interface OverrunOptions {
 	clock: Clock;
 	/** Reads the kernel's tables; rejects if that fails. */
 	resync: () => Promise<void>;
-	/** It failed, and will be tried again. */
-	failed: (error: Error) => void;
+	/** A resync that fails is tried again for as long as it does. */
+	log: Pick<Log, "limited">;
 }
 
 export class OverrunWatch {
@@ -88,7 +88,7 @@ export class OverrunWatch {
 		try {
 			await this.#options.resync();
 		} catch (error) {
-			this.#options.failed(error as Error);
+			this.#options.log.limited("resync", `${(error as Error).message}: trying again`);
 			// a loss meanwhile has one begin sooner
 			if (!this.#cancel && !this.#isClosed) this.#after(WAIT_MAX_MS);
 		}

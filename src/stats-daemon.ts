@@ -108,11 +108,11 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		});
 		const overruns = new OverrunWatch({
 			clock,
+			log,
 			resync: () => {
 				log.limited("overrun", "events were lost: resync with the kernel table");
 				return resync.run([CONNTRACK]);
 			},
-			failed: (error) => log.error(`${error.message}: trying again`),
 		});
 		cleanup.unshift(() => overruns.close());
 		const buffer: EventBuffer = netlinkBuffer(config);
