@@ -17,7 +17,7 @@ const PATIENCE_PER_ENTRY_MS = 0.05;
 const POLL_MS = 20;
 /** After the last claim was sent: its verdict is on its way. */
 const VERDICTS_MS = 200;
-/** Differences of which the entry is told; the others are counted. */
+/** Differences of a peer of which the entry is told; the others are counted. */
 const TOLD_MAX = 100;
 
 const WHAT: Readonly<Record<number, string>> = {
@@ -39,11 +39,14 @@ interface Case {
 	peer: Peer;
 	before: { refuted: number; wrong: number; repairs: number };
 	claimedAt: number | undefined;
+	/** Entries of the peer's that were held otherwise, TOLD_MAX of them. */
+	differences: string[];
 }
 
 export class Verification {
 	readonly #options: VerificationOptions;
-	#differences: { peer: Peer; text: string }[] = [];
+	/** Of every run that is under way; a run ends by itself when its patience does. */
+	readonly #cases = new Set<Case>();
 
 	constructor(options: VerificationOptions) {
 		this.#options = options;
@@ -51,13 +54,14 @@ export class Verification {
 
 	/** An entry of the peer's was held otherwise than the peer has it. */
 	differs(peer: Peer, { kind, record, what }: Difference): void {
-		if (this.#differences.length >= TOLD_MAX) return;
+		const open = [...this.#cases].filter((one) => one.peer === peer && one.differences.length < TOLD_MAX);
+		if (open.length === 0) return;
 		const { names } = this.#options;
 		const entry =
 			kind === CONNTRACK
 				? formatConntrack(record, names, { reply: false })
 				: formatExpectation(record, names);
-		this.#differences.push({ peer, text: `${WHAT[what] ?? "differs"}: ${entry}` });
+		for (const { differences } of open) differences.push(`${WHAT[what] ?? "differs"}: ${entry}`);
 	}
 
 	/**
@@ -72,7 +76,6 @@ export class Verification {
 			const json = jsonLine("verify", { equal: false, peers: [], problem: text });
 			return { text: `${text}\n`, json, isEqual: false };
 		}
-		this.#differences = [];
 		const startedAt = clock.now();
 		const cases = named.map(
 			(peer): Case => ({
@@ -83,9 +86,13 @@ export class Verification {
 					repairs: peer.equality.repairs,
 				},
 				claimedAt: undefined,
+				differences: [],
 			}),
 		);
-		for (const { peer } of cases) if (peer.hears) ftfw.verify(peer, startedAt);
+		for (const one of cases) {
+			this.#cases.add(one);
+			if (one.peer.hears) ftfw.verify(one.peer, startedAt);
+		}
 		ticker.pump();
 		const entries = named.reduce((sum, peer) => sum + held(peer), ftfw.entries);
 		const until = startedAt + PATIENCE_MS + entries * PATIENCE_PER_ENTRY_MS;
@@ -93,6 +100,7 @@ export class Verification {
 		while (clock.now() < until && cases.some(isOpen)) {
 			await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
 		}
+		for (const one of cases) this.#cases.delete(one);
 		const reports = cases.map((one) => this.#report(one, startedAt));
 		const isEqual = reports.every((report) => report.isEqual);
 		return {
@@ -120,7 +128,10 @@ export class Verification {
 		);
 	}
 
-	#report({ peer, before }: Case, startedAt: number): { text: string; json: Json; isEqual: boolean } {
+	#report(
+		{ peer, before, differences }: Case,
+		startedAt: number,
+	): { text: string; json: Json; isEqual: boolean } {
 		const address = formatNode(peer.node);
 		if (!peer.hears) {
 			const json = { node: address, equal: false, problem: "not in contact" };
@@ -153,11 +164,10 @@ export class Verification {
 			refused: equality.report?.refused ?? 0,
 			refusals: equality.refusals,
 		});
-		const told = this.#differences.filter((difference) => difference.peer === peer);
 		const lines = [
 			`${address}: of its entries ${held(peer)} are held here: ${theirs.text}`,
 			`${address}: of our ${this.#options.ftfw.entries} entries, as held there: ${ours.text}`,
-			...told.map(({ text }) => `  ${text}`),
+			...differences.map((text) => `  ${text}`),
 		];
 		const isEqual = theirs.isEqual && ours.isEqual;
 		const json = {
@@ -165,7 +175,7 @@ export class Verification {
 			equal: isEqual,
 			theirs: { held: held(peer), ...theirs.json },
 			ours: { held: this.#options.ftfw.entries, ...ours.json },
-			differences: told.map(({ text }) => text),
+			differences,
 		};
 		return { text: `${lines.join("\n")}\n`, json, isEqual };
 	}
