@@ -210,3 +210,80 @@ test("others have their turn while many end", async () => {
 	const ended = live.slice(1).map((left, i) => live[i]! - left);
 	assert.ok(Math.max(...ended) <= 2048, `${Math.max(...ended)} in one turn`);
 });
+
+/** Tables whose dumps end when the test says so. */
+function slowTables() {
+	const begun: Kind[] = [];
+	const ends: ((error?: Error) => void)[] = [];
+	const { resync } = setUp((kind) => {
+		begun.push(kind);
+		return new Promise((resolve, reject) => ends.push((error) => (error ? reject(error) : resolve())));
+	});
+	const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+	const end = async (error?: Error): Promise<void> => {
+		ends.shift()!(error);
+		await turn();
+	};
+	return { resync, begun, end, turn };
+}
+
+test("however many ask while a table is read, it is read once more, for all of them", async () => {
+	const { resync, begun, end, turn } = slowTables();
+	const asked = [resync.run([CONNTRACK])];
+	await turn();
+	for (let i = 0; i < 1000; i++) asked.push(resync.run([CONNTRACK]));
+	await turn();
+	assert.deepEqual(begun, [CONNTRACK], "one at a time");
+	const ended = end();
+	for (let i = 0; i < 20; i++) {
+		asked.push(resync.run([CONNTRACK]));
+		await Promise.resolve();
+	}
+	await ended;
+	assert.deepEqual(begun, [CONNTRACK, CONNTRACK]);
+	// this one may miss what has changed since it began
+	asked.push(resync.run([CONNTRACK]));
+	assert.equal(begun.length, 2);
+	await end();
+	assert.deepEqual(begun, [CONNTRACK, CONNTRACK, CONNTRACK]);
+	await end();
+	await Promise.all(asked);
+	assert.equal(begun.length, 3);
+	assert.equal(resync.count, asked.length, "each request was answered");
+	const again = resync.table(CONNTRACK);
+	await turn();
+	assert.equal(begun.length, 4, "and nobody waits for what is over");
+	await end();
+	await again;
+});
+
+test("a dump that fails fails for those who asked for it, and the one that waits is read all the same", async () => {
+	const { resync, begun, end, turn } = slowTables();
+	const outcomes = new Map<string, string>();
+	const ask = async (name: string): Promise<void> => {
+		await resync.table(CONNTRACK).then(
+			() => outcomes.set(name, "read"),
+			(error: Error) => outcomes.set(name, error.message),
+		);
+	};
+	const first = ask("first");
+	await turn();
+	const waiting = [ask("second"), ask("third")];
+	await end(new Error("EBUSY"));
+	await first;
+	assert.deepEqual([...outcomes], [["first", "EBUSY"]]);
+	assert.deepEqual(begun, [CONNTRACK, CONNTRACK]);
+	const last = ask("last");
+	await end(new Error("EINTR"));
+	await end();
+	await Promise.all([...waiting, last]);
+	assert.deepEqual(
+		[...outcomes],
+		[
+			["first", "EBUSY"],
+			["second", "EINTR"],
+			["third", "EINTR"],
+			["last", "read"],
+		],
+	);
+});

@@ -24,10 +24,17 @@ export interface ResyncOptions {
 	pump: () => void;
 }
 
+/** The dumps of one table: one that is being read, and at most one more. */
+interface Turn {
+	/** Resolves when it is over, however it ends. */
+	running?: Promise<void> | undefined;
+	waiting?: Promise<void> | undefined;
+}
+
 export class KernelResync {
-	/** Dumps read to their end. */
+	/** Requests that dumps have answered which were read to their end. */
 	count = 0;
-	/** The same, of those that nobody asked for. */
+	/** The same, of what nobody asked for. */
 	audits = 0;
 	/**
 	 * Tables of which something was flushed since their last resync, and whose events may be among those that were lost:
@@ -36,7 +43,7 @@ export class KernelResync {
 	readonly withdrawals = new Set<Kind>();
 	readonly #options: ResyncOptions;
 	/** By Kind: a long dump of the one table holds up no dump of the other. */
-	readonly #last: [Promise<void>, Promise<void>] = [Promise.resolve(), Promise.resolve()];
+	readonly #turns: readonly [Turn, Turn] = [{}, {}];
 
 	constructor(options: ResyncOptions) {
 		this.#options = options;
@@ -49,20 +56,40 @@ export class KernelResync {
 		else this.count++;
 	}
 
-	/** Reads one table and counts nothing; a call waits for the one before on the same table. */
+	/**
+	 * Reads one table and counts nothing. While it is being read already one more dump waits, and whoever asks meanwhile has
+	 * that one: it begins later than the question, and shows all that was there then.
+	 */
 	table(kind: Kind): Promise<void> {
-		const next = this.#last[kind].then(async () => {
-			// whoever flushes says so again when it is over: it may go on during this dump and be seen by the next only
-			const isWithdrawal = this.withdrawals.delete(kind);
-			try {
-				await this.#table(kind, isWithdrawal);
-			} catch (error) {
-				if (isWithdrawal) this.withdrawals.add(kind);
-				throw error;
-			}
+		const turn = this.#turns[kind];
+		if (!turn.running) return this.#begin(kind);
+		turn.waiting ??= turn.running.then(() => {
+			turn.waiting = undefined;
+			return this.#begin(kind);
 		});
-		this.#last[kind] = next.catch(() => {});
-		return next;
+		return turn.waiting;
+	}
+
+	#begin(kind: Kind): Promise<void> {
+		const turn = this.#turns[kind];
+		const dump = this.#read(kind);
+		turn.running = dump
+			.catch(() => {})
+			.then(() => {
+				if (!turn.waiting) turn.running = undefined;
+			});
+		return dump;
+	}
+
+	async #read(kind: Kind): Promise<void> {
+		// whoever flushes says so again when it is over: it may go on during this dump and be seen by the next only
+		const isWithdrawal = this.withdrawals.delete(kind);
+		try {
+			await this.#table(kind, isWithdrawal);
+		} catch (error) {
+			if (isWithdrawal) this.withdrawals.add(kind);
+			throw error;
+		}
 	}
 
 	async #table(kind: Kind, isWithdrawal: boolean): Promise<void> {
