@@ -264,17 +264,33 @@ test("a client command without a daemon names the socket", async () => {
 	assert.equal(result.status, 1);
 });
 
-test("a reader that goes away ends a dump quietly", async () => {
-	answer = `${"line\n".repeat(1 << 20)}${encodeReply({ status: 0 })}`;
-	const child = spawn(process.execPath, [program, "-C", config, "-e"], { stdio: ["ignore", "pipe", "pipe"] });
+/** As `ctsync ... | head -1`: reads a little and closes its end. */
+async function head(...argv: string[]): Promise<Omit<Result, "stdout">> {
+	const child = spawn(process.execPath, [program, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
 	let stderr = "";
 	child.stderr.on("data", (chunk) => {
 		stderr += chunk;
 	});
 	child.stdout.once("data", () => child.stdout.destroy());
-	const status = await new Promise((resolve) => child.on("close", resolve));
-	assert.equal(stderr, "");
-	assert.equal(status, 0);
+	return { status: await new Promise((resolve) => child.on("close", resolve)), stderr };
+}
+
+const LINES = "line\n".repeat(1 << 20);
+
+test("a reader that goes away ends a dump quietly, with the status of SIGPIPE", async () => {
+	answer = `${LINES}${encodeReply({ status: 0 })}`;
+	assert.deepEqual(await head("-C", config, "-e"), { status: 141, stderr: "" });
+});
+
+test("a reader that goes away changes nothing about what a commit or a comparison has come to", async () => {
+	for (const words of [["-c"], ["commit"], ["verify"]]) {
+		answer = `${LINES}${encodeReply({ status: 0 })}`;
+		assert.deepEqual(await head("-C", config, ...words), { status: 0, stderr: "" });
+		answer = `${LINES}${encodeReply({ status: 1, error: "something was left" })}`;
+		const { status, stderr } = await head("-C", config, ...words);
+		assert.deepEqual(undressed(stderr), ["[ERROR] something was left"]);
+		assert.equal(status, 1, words[0]);
+	}
 });
 
 test("a configuration that cannot be read is an error for client and daemon", async () => {

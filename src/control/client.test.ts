@@ -166,7 +166,7 @@ function failingOutput(code: string): Writable {
 	});
 }
 
-test("an output whose reader has gone ends the request quietly", async () => {
+test("a reader that has gone ends a dump quietly, as SIGPIPE would", async () => {
 	let isClosed: Promise<unknown> | undefined;
 	await withServer(
 		(socket) => {
@@ -174,13 +174,72 @@ test("an output whose reader has gone ends the request quietly", async () => {
 			socket.write("line\n");
 		},
 		async (path) => {
-			assert.deepEqual(await request(path, Opcode.dumpExternalCt, failingOutput("EPIPE")), { status: 0 });
-			await isClosed;
+			for (const op of [
+				Opcode.dumpExternalCt,
+				Opcode.dumpInternalExpectXml,
+				Opcode.stats,
+				Opcode.policyRejected,
+			]) {
+				assert.deepEqual(await request(path, op, failingOutput("EPIPE")), { status: 141 });
+				await isClosed;
+			}
 		},
 	);
 });
 
-test("another failure of the output is an error", async () => {
+test("what is done or judged goes on without a reader, and has its own status", async () => {
+	let reply: Reply = { status: 0 };
+	let gone = Promise.resolve();
+	await withServer(
+		async (socket) => {
+			// more than fits into the client: it has to be read though nobody wants it
+			const block = Buffer.alloc(1 << 20, "x");
+			for (let i = 0; i < 8; i++) {
+				if (!socket.write(block)) await new Promise((resolve) => socket.once("drain", resolve));
+			}
+			await gone;
+			socket.end(encodeReply(reply));
+		},
+		async (path) => {
+			for (const op of [Opcode.commit, Opcode.commitAll, Opcode.rehearse, Opcode.verify]) {
+				for (reply of [{ status: 0 }, { status: 1, error: "3 entries can't be committed" }] as Reply[]) {
+					const out = failingOutput("EPIPE");
+					gone = new Promise((resolve) => out.once("error", () => setTimeout(resolve, 5)));
+					assert.deepEqual(await request(path, op, out), reply);
+				}
+			}
+		},
+	);
+});
+
+test("a daemon that ends before it has replied is an error, whoever still reads", async () => {
+	await withServer(
+		(socket) => socket.end("half of"),
+		async (path) => {
+			const { status, error } = await request(path, Opcode.verify, failingOutput("EPIPE"));
+			assert.equal(status, 1);
+			assert.match(error!, /^the answer was cut off: /);
+		},
+	);
+});
+
+test("another failure of the output is an error, beside that of the command", async () => {
+	let reply: Reply = { status: 0 };
+	await withServer(
+		(socket) => {
+			socket.write("line\n");
+			setTimeout(() => socket.end(encodeReply(reply)), 20);
+		},
+		async (path) => {
+			const commit = () => request(path, Opcode.commit, failingOutput("ENOSPC"));
+			assert.deepEqual(await commit(), { status: 1, error: "can't write: write ENOSPC" });
+			reply = { status: 1, error: "no room" };
+			assert.deepEqual(await commit(), { status: 1, error: "no room\ncan't write: write ENOSPC" });
+		},
+	);
+});
+
+test("another failure of the output ends a dump with an error", async () => {
 	await withServer(
 		(socket) => socket.write("line\n"),
 		async (path) => {

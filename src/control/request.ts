@@ -60,8 +60,8 @@ export function isOpcode(number: number): number is Opcode {
 	return OPCODES.has(number);
 }
 
-/** What can be told as JSON otherwise than by the argument of the request. */
-const JSON_OPCODES: ReadonlySet<number> = new Set([
+/** Whose text is all that is asked for, and may be JSON. */
+const TELLING_OPCODES: ReadonlySet<number> = new Set([
 	Opcode.dumpInternalCt,
 	Opcode.dumpExternalCt,
 	Opcode.dumpInternalExpect,
@@ -75,12 +75,21 @@ const JSON_OPCODES: ReadonlySet<number> = new Set([
 	Opcode.statsProcess,
 	Opcode.statsQueue,
 	Opcode.statsExpect,
-	Opcode.verify,
 	Opcode.policyRejected,
 ]);
 
-/** Whether `"form":"json"` may be asked of the opcode. */
-export const hasJson = (op: number): boolean => JSON_OPCODES.has(op);
+const XML_OPCODES: ReadonlySet<number> = new Set([
+	Opcode.dumpInternalCtXml,
+	Opcode.dumpExternalCtXml,
+	Opcode.dumpInternalExpectXml,
+	Opcode.dumpExternalExpectXml,
+]);
+
+/** Whether `"form":"json"` may be asked of the opcode: what can be told as JSON otherwise than by its argument. */
+export const hasJson = (op: number): boolean => TELLING_OPCODES.has(op) || op === Opcode.verify;
+
+/** Whether the text is all that is asked for: nothing is done, nor judged, so that nothing is lost when nobody reads it. */
+export const isTelling = (op: number): boolean => TELLING_OPCODES.has(op) || XML_OPCODES.has(op);
 
 /** The request of our own client, one line. */
 export interface JsonRequest {
