@@ -154,6 +154,20 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(counts().destroyed, others.length);
 	});
 
+	test("so is an expectation", async () => {
+		node.tell(CONTROL);
+		await node.settle();
+		node.refusedCalls = 1;
+		node.tellExpectation(HOLE);
+		for (let i = 0; node.refusedCalls > 0 && i < 100; i++) await systemClock.pause();
+		assert.equal(node.refusedCalls, 0);
+		await node.settle();
+		assert.deepEqual(
+			replicatedExpectations(await node.kernel.expectations()),
+			replicatedExpectations([HOLE]),
+		);
+	});
+
 	test("so is the end of an expectation, with what is told next", async () => {
 		node.tell(CONTROL);
 		node.tellExpectation(HOLE);

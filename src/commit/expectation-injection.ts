@@ -23,7 +23,7 @@ import { ExpectationCommitter } from "./expectation-committer.ts";
 import { expectAnySourceKey } from "./gre-entry.ts";
 import type { InjectCounters } from "./inject-counters.ts";
 import type { InjectionPeer } from "./injected-peer.ts";
-import type { Refusal } from "./messages.ts";
+import type { CommitResult, Refusal } from "./messages.ts";
 import type { RequestSocket } from "./request-socket.ts";
 import { Retries } from "./retries.ts";
 
@@ -194,8 +194,15 @@ export class ExpectationInjection {
 		});
 		counters.kept += outdated;
 		if (chosen.length === 0) return;
-		for (const order of chosen) this.#mark(order);
-		const { created, replaced, updated, kept, failed } = this.#run(chosen);
+		const marked = chosen.filter((order) => this.#mark(order));
+		let result: CommitResult;
+		try {
+			result = this.#run(chosen);
+		} catch (error) {
+			for (const place of marked) this.#failed(place);
+			throw error;
+		}
+		const { created, replaced, updated, kept, failed } = result;
 		counters.created += created + replaced;
 		counters.updated += updated + kept;
 		counters.createFailed += failed;
@@ -206,21 +213,29 @@ export class ExpectationInjection {
 		}
 	}
 
-	#mark(order: Placed): void {
+	/** @returns whether it becomes an injected one */
+	#mark(order: Placed): boolean {
 		const { external, altered } = this.#sources[order.peer]!;
 		const { store } = external;
 		const isInjected = store.hasMark(order.slot, INJECTED);
 		if (altered.delete(order.slot) && isInjected && order.step === "create") order.step = "replace";
-		store.setMark(order.slot, INJECTED, !this.#isOwn(order.record));
+		const isForeign = !this.#isOwn(order.record);
+		store.setMark(order.slot, INJECTED, isForeign);
+		return isForeign && !isInjected;
 	}
 
 	#refused(refusal: Refusal, place: Placed | undefined): void {
 		this.#options.refused(EXPECTATION, refusal);
 		// the kernel has one that is not quite what was asked for, or has had it
 		if (refusal.exists || refusal.cause === "gone" || !place) return;
-		const { external, retries } = this.#sources[place.peer]!;
-		external.store.setMark(place.slot, INJECTED, false);
-		retries.add(place.slot);
+		this.#failed(place);
+	}
+
+	/** It is not in the kernel, and is tried again. */
+	#failed({ peer, slot }: Placed): void {
+		const { external, retries } = this.#sources[peer]!;
+		external.store.setMark(slot, INJECTED, false);
+		retries.add(slot);
 	}
 
 	/** The injected ones that are not judged anew. */
@@ -237,7 +252,7 @@ export class ExpectationInjection {
 		}
 	}
 
-	#run(orders: readonly Chosen[]) {
+	#run(orders: readonly Chosen[]): CommitResult {
 		const { records, steps } = jobOf(orders);
 		return this.#committer.run(records, steps);
 	}
