@@ -135,13 +135,19 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 		// -F only, and then in a thread of its own
 		let worker: Promise<CommitWorker> | undefined;
 		const flushes = { count: 0, failures: 0 };
-		const flusher = (): Promise<CommitWorker> => {
+		const flusher = async (): Promise<CommitWorker> => {
 			worker ??= CommitWorker.start(names, (error) => {
 				flushes.failures++;
 				worker = undefined;
 				log.error(`the thread that flushes has died: ${error.message}`);
 			});
-			return worker;
+			try {
+				return await worker;
+			} catch (error) {
+				// the next one may start
+				worker = undefined;
+				throw error;
+			}
 		};
 		cleanup.unshift(async () => (await worker)?.stop());
 

@@ -85,8 +85,11 @@ export class CommitWorker {
 				} else handle.#receive(message);
 			});
 			worker.on("error", (error) => {
-				if (isReady) failed(error as Error);
-				else void handle.stop().then(() => reject(error));
+				if (isReady) {
+					failed(error as Error);
+					// whoever waits for a job waits in vain
+					void handle.abandon(error as Error);
+				} else void handle.stop().then(() => reject(error));
 			});
 		});
 	}
