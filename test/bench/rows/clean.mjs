@@ -1,5 +1,6 @@
 // The highest rate at which nothing is lost with the shipped buffers: no event in the kernel's queue, and the peer has
-// everything in the end. Steps down from "as fast as the generator can"; the figure is what the generator came to.
+// everything in the end. Steps down from "as fast as the generator can"; the figure is the rate of the step, or what the
+// generator came to.
 import { Pair, SHIPPED_BUFFERS } from "../daemon.mjs";
 import { TCP4 } from "../settings.mjs";
 import { warmUp } from "./rate.mjs";
@@ -31,7 +32,9 @@ export async function* measure(bench, variant) {
 			await warmUp(bench, pair, [20_000]);
 			const found = await attempt(bench, pair, rate);
 			if (!found) continue;
-			for (const op of OPERATIONS) bench.emit(`clean.${op}`, found[op], { rate });
+			// the generator keeps a rate to a few thousandths, which is no difference between two daemons
+			const reached = (op) => (found[op] > rate * 0.98 && rate > 0 ? rate : found[op]);
+			for (const op of OPERATIONS) bench.emit(`clean.${op}`, reached(op), { rate });
 			return;
 		} finally {
 			await pair.stop();
