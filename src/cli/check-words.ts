@@ -1,6 +1,7 @@
 // The command line of `ctsync --check`.
 import type { Command } from "./argv.ts";
 import { usageError } from "./usage-error.ts";
+import { readWords } from "./verb-words.ts";
 
 export const CHECK_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -17,25 +18,14 @@ export const isCheckVerb = (word: string): boolean => word === "--check" || word
  * @param config of a `-C` before it
  */
 export function parseCheckWords(rest: readonly string[], config: string | undefined): Command {
-	let isVerbose = false;
-	let isJson = false;
-	for (let i = 0; i < rest.length; i++) {
-		const word = rest[i]!;
-		if (word === "-h") return { kind: "help" };
-		if (word === "-v") isVerbose = true;
-		else if (word === "--json") isJson = true;
-		else if (word === "-C") {
-			config = rest[++i];
-			if (!config) return usageError("Missing config filename");
-		} else
-			return usageError(
-				word.startsWith("-") ? `Unknown option: ${word}` : `name the file to be checked by -C ${word}`,
-			);
-	}
-	return {
-		kind: "check",
-		isVerbose,
-		...(config === undefined ? {} : { config }),
-		...(isJson ? { form: "json" } : {}),
-	};
+	const given: { isVerbose: boolean; form?: "json" } = { isVerbose: false };
+	const file = readWords(rest, config, (word) => {
+		if (word === "-v") given.isVerbose = true;
+		else if (word === "--json") given.form = "json";
+		else if (word.startsWith("-")) return false;
+		else return usageError(`name the file to be checked by -C ${word}`);
+		return true;
+	});
+	if ("kind" in file) return file;
+	return { kind: "check", ...given, ...file };
 }

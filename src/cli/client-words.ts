@@ -10,6 +10,7 @@ import {
 	xmlForm,
 } from "./client-options.ts";
 import { usageError } from "./usage-error.ts";
+import { readWords } from "./verb-words.ts";
 
 export const CLIENT_FORMS: readonly { words: string; help: string }[] = [
 	{ words: "stats [network|cache|runtime|link|rsqueue|process|queue|ct|expect] [--json]", help: "as -s" },
@@ -55,20 +56,17 @@ export const isClientVerb = (word: string): boolean => NAMES.some(({ words: [ver
  */
 export function parseClientWords(rest: readonly string[], config: string | undefined, verb: string): Command {
 	const words: string[] = [];
-	let form: "xml" | "json" | undefined;
-	for (let i = 0; i < rest.length; i++) {
-		const word = rest[i]!;
-		if (word === "-v") return { kind: "version" };
-		if (word === "-h") return { kind: "help" };
-		if (word === "-C") {
-			config = rest[++i];
-			if (!config) return usageError("Missing config filename");
-		} else if (word === "--json" || word === "--xml") {
-			if (form !== undefined) return usageError("one of --xml and --json");
-			form = word === "--xml" ? "xml" : "json";
-		} else if (word.startsWith("-")) return usageError(`Unknown option: ${word}`);
+	const given: { form?: "xml" | "json" } = {};
+	const file = readWords(rest, config, (word) => {
+		if (word === "--json" || word === "--xml") {
+			if (given.form !== undefined) return usageError("one of --xml and --json");
+			given.form = word === "--xml" ? "xml" : "json";
+		} else if (word.startsWith("-")) return false;
 		else words.push(word);
-	}
+		return true;
+	});
+	if ("kind" in file) return file;
+	const { form } = given;
 	const names = NAMES.filter(({ words: [first] }) => first === verb);
 	let name = names[0]!;
 	if (name.words[1] !== undefined) {
@@ -86,7 +84,7 @@ export function parseClientWords(rest: readonly string[], config: string | undef
 	return {
 		kind: "client",
 		op,
-		...(config === undefined ? {} : { config }),
+		...file,
 		...(asked.warning === undefined ? {} : { warning: asked.warning }),
 		...(form === "json" ? { form } : {}),
 	};

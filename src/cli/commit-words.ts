@@ -8,6 +8,7 @@ import {
 import { Opcode } from "../control/request.ts";
 import type { Command } from "./argv.ts";
 import { usageError } from "./usage-error.ts";
+import { readWords } from "./verb-words.ts";
 
 export const COMMIT_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -36,52 +37,39 @@ export function jsonCommit(op: Opcode): string | undefined {
  */
 export function parseCommitWords(rest: readonly string[], config: string | undefined): Command {
 	const request: CommitRequest = { which: "all", form: "text", show: SHOW_DEFAULT, isVerbose: false };
-	let isRehearsal = false;
-	/** An option that only a rehearsal has. */
-	let detail: string | undefined;
-	for (let i = 0; i < rest.length; i++) {
-		const word = rest[i]!;
+	/** `detail` is an option that only a rehearsal has. */
+	const given: { isRehearsal?: true; detail?: string } = {};
+	const file = readWords(rest, config, (word, next) => {
 		switch (word) {
-			case "-v":
-				return { kind: "version" };
-			case "-h":
-				return { kind: "help" };
-			case "-C":
-				config = rest[++i];
-				if (!config) return usageError("Missing config filename");
-				break;
 			case "--json":
 				request.form = "json";
-				break;
+				return true;
 			case "--dry-run":
-				isRehearsal = true;
-				break;
+				given.isRehearsal = true;
+				return true;
 			case "--verbose":
-				detail = word;
+				given.detail = word;
 				request.isVerbose = true;
-				break;
+				return true;
 			case "--show": {
-				detail = word;
-				const count = countOf(rest[++i]);
+				given.detail = word;
+				const count = countOf(next());
 				if (count === undefined) return usageError("--show takes a number of entries, or all");
 				request.show = count;
-				break;
-			}
-			default: {
-				const which = (["ct", "expect"] as const).find((half) => word !== "" && half.startsWith(word));
-				if (!which || request.which !== "all") {
-					return usageError(
-						word.startsWith("-")
-							? `Unknown option: ${word}`
-							: `commit takes ct or expect (without, it is both), not \`${word}'`,
-					);
-				}
-				request.which = which;
+				return true;
 			}
 		}
-	}
+		if (word.startsWith("-")) return false;
+		const which = (["ct", "expect"] as const).find((half) => word !== "" && half.startsWith(word));
+		if (!which || request.which !== "all") {
+			return usageError(`commit takes ct or expect (without, it is both), not \`${word}'`);
+		}
+		request.which = which;
+		return true;
+	});
+	if ("kind" in file) return file;
+	const { isRehearsal, detail } = given;
 	if (detail !== undefined && !isRehearsal) return usageError(`${detail} goes with --dry-run`);
-	const file = config === undefined ? {} : { config };
 	const op = isRehearsal ? Opcode.rehearse : Opcode.commit;
 	return { kind: "client", op, ...file, argument: encodeCommitRequest(request) };
 }

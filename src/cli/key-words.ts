@@ -2,6 +2,7 @@
 // runs the command, so that a client command does not load cryptography.
 import type { Command } from "./argv.ts";
 import { usageError } from "./usage-error.ts";
+import { readWords } from "./verb-words.ts";
 
 /** Ids are as typed. */
 export type KeyCommand =
@@ -34,40 +35,40 @@ export function isKeyVerb(word: string): word is KeyVerb {
  */
 export function parseKeyWords(rest: readonly string[], config: string | undefined, verb: string): Command {
 	const words: string[] = [];
-	let out: string | undefined;
-	let isForced = false;
-	for (let i = 0; i < rest.length; i++) {
-		const word = rest[i]!;
-		if (word === "-v") return { kind: "version" };
-		if (word === "-h") return { kind: "help" };
-		if (word === "-C") {
-			config = rest[++i];
-			if (!config) return usageError("Missing config filename");
-		} else if (word === "--out" && verb === "keygen") {
-			out = rest[++i];
+	const given: { out?: string; isForced?: true } = {};
+	const file = readWords(rest, config, (word, next) => {
+		if (word === "--out" && verb === "keygen") {
+			const out = next();
 			if (!out) return usageError("Missing key filename");
-		} else if (word === "--force" && verb === "keys") isForced = true;
-		else if (word.startsWith("-") || word === "") {
-			return usageError(`Unknown option: ${word}`);
-		} else words.push(word);
+			given.out = out;
+		} else if (word === "--force" && verb === "keys") given.isForced = true;
+		else if (word.startsWith("-") || word === "") return false;
+		else words.push(word);
+		return true;
+	});
+	if ("kind" in file) return file;
+	const command = verb === "keygen" ? generate(words, given) : manage(words, given);
+	if (!command || (file.config !== undefined && !takesConfig(command))) {
+		return usageError("Invalid parameters");
 	}
-	const command = verb === "keygen" ? generate(words, out) : manage(words, isForced);
-	if (!command || (config !== undefined && !takesConfig(command))) return usageError("Invalid parameters");
-	return { kind: "keys", command, ...(config === undefined ? {} : { config }) };
+	return { kind: "keys", command, ...file };
 }
 
-function generate([id, ...surplus]: readonly string[], out: string | undefined): KeyCommand | undefined {
+function generate([id, ...surplus]: readonly string[], given: { out?: string }): KeyCommand | undefined {
 	if (surplus.length > 0) return undefined;
-	return { action: "generate", ...(id === undefined ? {} : { id }), ...(out === undefined ? {} : { out }) };
+	return { action: "generate", ...(id === undefined ? {} : { id }), ...given };
 }
 
-function manage([first, second, ...surplus]: readonly string[], isForced: boolean): KeyCommand | undefined {
+function manage(
+	[first, second, ...surplus]: readonly string[],
+	given: { isForced?: true },
+): KeyCommand | undefined {
 	if (surplus.length > 0) return undefined;
 	if (first === "use" || first === "remove") {
 		if (second === undefined) return undefined;
-		return { action: first, id: second, ...(isForced ? { isForced } : {}) };
+		return { action: first, id: second, ...given };
 	}
-	if (second !== undefined || isForced) return undefined;
+	if (second !== undefined || given.isForced) return undefined;
 	return first === undefined ? { action: "list" } : { action: "list", file: first };
 }
 

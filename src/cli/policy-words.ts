@@ -2,6 +2,7 @@
 import { Opcode } from "../control/request.ts";
 import type { Command } from "./argv.ts";
 import { usageError } from "./usage-error.ts";
+import { readWords } from "./verb-words.ts";
 
 export const POLICY_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -22,19 +23,14 @@ export const isPolicyVerb = (word: string): boolean => word === "policy";
  */
 export function parsePolicyWords(rest: readonly string[], config: string | undefined): Command {
 	const words: string[] = [];
-	let form: { form?: "json" } = {};
-	for (let i = 0; i < rest.length; i++) {
-		const word = rest[i]!;
-		if (word === "-v") return { kind: "version" };
-		if (word === "-h") return { kind: "help" };
-		if (word === "-C") {
-			config = rest[++i];
-			if (!config) return usageError("Missing config filename");
-		} else if (word === "--json") form = { form: "json" };
-		else if (word.startsWith("-") && word !== "-") return usageError(`Unknown option: ${word}`);
+	const form: { form?: "json" } = {};
+	const file = readWords(rest, config, (word) => {
+		if (word === "--json") form.form = "json";
+		else if (word.startsWith("-") && word !== "-") return false;
 		else words.push(word);
-	}
-	const file = config === undefined ? {} : { config };
+		return true;
+	});
+	if ("kind" in file) return file;
 	const [action, input, ...more] = words;
 	if (action === "rejected" && input === undefined)
 		return { kind: "client", op: Opcode.policyRejected, ...file, ...form };

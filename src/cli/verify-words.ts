@@ -2,6 +2,7 @@
 import { Opcode } from "../control/request.ts";
 import type { Command } from "./argv.ts";
 import { usageError } from "./usage-error.ts";
+import { readWords } from "./verb-words.ts";
 
 export const VERIFY_FORMS: readonly { words: string; help: string }[] = [
 	{
@@ -17,25 +18,17 @@ export const isVerifyVerb = (word: string): boolean => word === "verify";
  * @param config of a `-C` before the verb
  */
 export function parseVerifyWords(rest: readonly string[], config: string | undefined): Command {
-	let peer: string | undefined;
-	let isJson = false;
-	for (let i = 0; i < rest.length; i++) {
-		const word = rest[i]!;
-		if (word === "-v") return { kind: "version" };
-		if (word === "-h") return { kind: "help" };
-		if (word === "-C") {
-			config = rest[++i];
-			if (!config) return usageError("Missing config filename");
-		} else if (word === "--json") isJson = true;
+	const given: { argument?: string; form?: "json" } = {};
+	const file = readWords(rest, config, (word, next) => {
+		if (word === "--json") given.form = "json";
 		else if (word === "--peer") {
-			peer = rest[++i];
+			const peer = next();
 			if (!peer) return usageError("Missing node: its address, as -s shows it");
-		} else
-			return usageError(
-				word.startsWith("-") ? `Unknown option: ${word}` : `verify takes --peer NODE, not \`${word}'`,
-			);
-	}
-	const file = config === undefined ? {} : { config };
-	const argument = peer === undefined ? {} : { argument: peer };
-	return { kind: "client", op: Opcode.verify, ...file, ...argument, ...(isJson ? { form: "json" } : {}) };
+			given.argument = peer;
+		} else if (word.startsWith("-")) return false;
+		else return usageError(`verify takes --peer NODE, not \`${word}'`);
+		return true;
+	});
+	if ("kind" in file) return file;
+	return { kind: "client", op: Opcode.verify, ...file, ...given };
 }
