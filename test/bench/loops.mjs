@@ -10,12 +10,19 @@ import { sleep, until } from "./shell.mjs";
  */
 export async function watchLoops(lab, daemons, action) {
 	for (const daemon of daemons) await daemon.loopDelays();
-	const probe = lab.watch("b", `probe --interval 5000 ${daemons.at(-1).socket}`);
-	const jitter = lab.watch("b", "jitter --interval 1000");
-	await sleep(50); // until both are at work; what is going on already is in the first view from here on
-	await action();
-	const { answer_us } = await probe.end("SIGTERM");
-	const { late_us } = await jitter.end("SIGTERM");
+	const watches = [
+		lab.watch("b", `probe --interval 5000 ${daemons.at(-1).socket}`),
+		lab.watch("b", "jitter --interval 1000"),
+	];
+	const end = () => watches.map((watch) => watch.end("SIGTERM"));
+	try {
+		await sleep(50); // until both are at work; what is going on already is in the first view from here on
+		await action();
+	} catch (error) {
+		await Promise.allSettled(end()); // they would go on beside the next row
+		throw error;
+	}
+	const [{ answer_us }, { late_us }] = await Promise.all(end());
 	const reports = (await Promise.all(daemons.map((daemon) => daemon.loopDelays()))).filter(Boolean);
 	const worst = (name) => (reports.length ? Math.max(...reports.map((report) => report[name])) : undefined);
 	return {
