@@ -36,6 +36,16 @@ goes_on() {
 	check "the FTP session goes on" said "$1" '^noop ok'
 	check "and its announced data connection gets through" said "$1" '^list ok'
 }
+# second_file NODE: makes new-NODE.conf as the document says, with the lab's paths in the place of those that stand there
+second_file() {
+	local fw=$1 command
+	command=$(sed -n '/ctsync --check -v -C/,/>\/etc\/ctsync\/ctsync.conf$/p' "$LAB_ROOT/docs/migration-from-conntrackd.md" |
+		sed -e "s#/etc/conntrackd/conntrackd.conf#$(conf_of "$fw")#; s#/etc/ctsync/ctsync.conf#$LAB_TMP/new-$fw.conf#" \
+			-e "s#/var/[a-z]*/conntrackd*\.\(lock\|ctl\|log\)#$LAB_TMP/$fw.\1#g" \
+			-e "s#/var/[a-z]*/ctsync\.\(lock\|ctl\|log\)#$LAB_TMP/new-$fw.\1#g")
+	ctsync() { in_ns "$fw" "${ours%% *}" "$@"; }
+	[ -n "$command" ] && eval "$command" && ctsync --check -C "$LAB_TMP/new-$fw.conf"
+}
 
 lab_up snat
 talk ftpd server ftp.py serve
@@ -94,9 +104,8 @@ as conntrackd ctl fw1 -R
 as conntrackd ctl fw1 -B
 begins ftp3
 for fw in fw1 fw2; do
-	# the same file, but for a group, a port and paths of its own
-	sed -E -e 's/225\.0\.0\.50/225.0.0.51/; s/^Group 3780/Group 3781/' \
-		-e "s#$LAB_TMP/$fw\.(log|lock|ctl)#$LAB_TMP/new-$fw.\1#" "$(conf_of $fw)" >"$LAB_TMP/new-$fw.conf"
+	check "the documented command makes a file that is valid" second_file $fw
+	refute "with a group, a port and paths of its own" grep -E "225\.0\.0\.50|\b3780\b|$LAB_TMP/$fw\." "$LAB_TMP/new-$fw.conf"
 	# shellcheck disable=SC2086
 	spawn "new-$fw" $fw $ours "$LAB_TMP/new-$fw.conf"
 done
