@@ -130,12 +130,14 @@ class Node {
 				lookup: {
 					want: (record) => void this.asked.push(record[3]! & 0xffff),
 					forget: () => {},
+					ask: () => {},
 					flush: (found) => {
 						for (const record of this.kernel.splice(0)) found(record);
+						return false;
 					},
 				},
 			}),
-			query: { want: (record) => void this.asked.push(record[3]! & 0xffff), flush: () => {} },
+			query: { want: (record) => void this.asked.push(record[3]! & 0xffff), flush: () => false },
 			masters: {
 				find: () => undefined,
 				arrived: () => [],

@@ -66,7 +66,10 @@ export class Admission {
 				},
 			});
 		}
-		if (rules.isChangeable && !isPassing) this.#query = new ConntrackLookup({ native, names, labels });
+		if (rules.isChangeable && !isPassing) {
+			const failed = (error: Error): void => options.log.limited("lookup", error.message);
+			this.#query = new ConntrackLookup({ native, names, labels, failed });
+		}
 		if (rules.ignoresOwn) {
 			this.#own = new OwnConnections({
 				clock,

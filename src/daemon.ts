@@ -255,7 +255,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			seen: (record) => masters.seen(record),
 		});
 		cleanup.unshift(() => dumps.close());
-		const lookup = mode.dump && new ConntrackLookup({ native, names, labels: seenLabels });
+		const lookupFailed = (error: Error): void => log.limited("lookup", error.message);
+		const lookup =
+			mode.dump && new ConntrackLookup({ native, names, labels: seenLabels, failed: lookupFailed });
 		cleanup.unshift(() => lookup?.close());
 		const router: EventRouter = new EventRouter({
 			internal,

@@ -29,6 +29,9 @@ class Node {
 	/** Slots that were told to be dead. */
 	readonly ended: number[] = [];
 	#wanted: Int32Array[] = [];
+	/** Times that what has become dirty was to be sent. */
+	changes = 0;
+	readonly nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 	constructor() {
 		const { conntracks, expectations } = newInternalCaches(1, 10_000);
@@ -37,11 +40,10 @@ class Node {
 		const clock: Clock = {
 			now: () => this.now,
 			after: () => () => {},
-			pause: async () => {},
+			pause: this.nextTurn,
 			wall: () => new Date(0),
 		};
 		const masters = new ExpectationMasters(this.internal, clock);
-		const { layout } = conntracks.store;
 		this.router = new EventRouter({
 			internal: this.internal,
 			passes: (kind, record) =>
@@ -52,13 +54,10 @@ class Node {
 				forget: (record) => {
 					this.#wanted = this.#wanted.filter((one) => one[R.ORIG_PORTS] !== record[R.ORIG_PORTS]);
 				},
-				flush: (found) => {
-					const wanted = this.#wanted.splice(0);
-					if (wanted.length > 0) this.asked.push(wanted.map((one) => one[R.ORIG_PORTS]!));
-					for (const one of wanted) {
-						const known = this.kernel.find((entry) => layout.hash(entry, 1) === layout.hash(one, 1));
-						if (known) found(known);
-					}
+				ask: (record, found) => this.#answer([record], found),
+				flush: (found, most) => {
+					this.#answer(this.#wanted.splice(0, most), found);
+					return this.#wanted.length > 0;
 				},
 			},
 			flushPort: FLUSH_PORT,
@@ -67,9 +66,18 @@ class Node {
 			announced: () => {},
 			helped: () => this.helped++,
 			seen: () => {},
-			changed: () => {},
+			changed: () => this.changes++,
 			overrun: () => {},
 		});
+	}
+
+	#answer(wanted: readonly Int32Array[], found: (record: Int32Array) => void): void {
+		const { layout } = this.internal[CONNTRACK].store;
+		if (wanted.length > 0) this.asked.push(wanted.map((one) => one[R.ORIG_PORTS]!));
+		for (const one of wanted) {
+			const known = this.kernel.find((entry) => layout.hash(entry, 1) === layout.hash(one, 1));
+			if (known) found(known);
+		}
 	}
 
 	held(port: number): Int32Array | undefined {
@@ -103,6 +111,17 @@ test("a change of a connection that is not kept is told with its whole state, as
 	assert.deepEqual(node.asked, [[7, 8]]);
 	assert.equal(node.held(7)?.[R.MARK], 42);
 	assert.equal(node.held(8)?.[R.MARK], 43);
+});
+
+test("many are looked up in several turns of the event loop, each followed by what sends", async () => {
+	for (let port = 1; port <= 600; port++) node.router.conntrack("update", partOf(port), 0);
+	node.router.batchEnd();
+	const sizes = (): number[] => node.asked.map(({ length }) => length);
+	assert.deepEqual(sizes(), [256]);
+	assert.equal(node.changes, 1);
+	for (let turn = 0; turn < 5; turn++) await node.nextTurn();
+	assert.deepEqual(sizes(), [256, 256, 88]);
+	assert.equal(node.changes, 3);
 });
 
 test("one that is new, or still kept, needs no question", () => {

@@ -13,6 +13,9 @@ import type { EventHandler, EventKind } from "./netlink/event-listener.ts";
 import type { Clock } from "./system/clock.ts";
 import type { YoungEntries } from "./young-entries.ts";
 
+/** Looked up in one turn of the event loop: a millisecond. */
+const LOOKUPS_AT_ONCE = 256;
+
 export interface RouterOptions {
 	internal: readonly [InternalCache, InternalCache];
 	passes: (kind: Kind, record: Int32Array) => boolean;
@@ -26,7 +29,7 @@ export interface RouterOptions {
 	/** Direct injection: which entries of this kernel are the peers'. */
 	injection?: Pick<Injection, "adopt" | "adoptMaster" | "adoptMasterOf" | "gone" | "isForeign">;
 	/** DisableInternalCache: where the whole state of a conntrack is that is not kept. */
-	lookup?: Pick<ConntrackLookup, "want" | "forget" | "flush">;
+	lookup?: Pick<ConntrackLookup, "want" | "forget" | "flush" | "ask">;
 	/** Netlink port of our own flushes: they withdraw, they do not end connections. */
 	flushPort: number;
 	clock: Clock;
@@ -53,6 +56,8 @@ export class EventRouter implements EventHandler {
 	/** The conntrack that we flushed last. */
 	readonly #flushed = newConntrackRecord();
 	readonly #master = newConntrackRecord();
+	/** The lookups go on with the next turn. */
+	#isLookingUp = false;
 	/** The second of the present batch, -1 between two of them: asking the clock for each event took 1 to 2 % of a storm. */
 	#second = -1;
 
@@ -62,7 +67,8 @@ export class EventRouter implements EventHandler {
 	}
 
 	batchEnd(): void {
-		this.#options.lookup?.flush(this.#lookedUp);
+		this.#lookUp();
+		// what is held is made whole before it is sent
 		this.#options.query?.flush((record) => this.refreshed(record));
 		this.#second = -1;
 		this.#options.changed();
@@ -199,9 +205,19 @@ export class EventRouter implements EventHandler {
 		if (masters.find(expectation)) return true;
 		if (!lookup) return false;
 		writeMasterKey(this.#master, expectation, 0);
-		lookup.want(this.#master);
-		lookup.flush(this.#lookedUp);
+		lookup.ask(this.#master, this.#lookedUp);
 		return masters.find(expectation) !== undefined;
+	}
+
+	/** Some of what is not kept; the rest in turns of the event loop of its own. */
+	#lookUp(): void {
+		const { lookup, clock } = this.#options;
+		if (!lookup?.flush(this.#lookedUp, LOOKUPS_AT_ONCE) || this.#isLookingUp) return;
+		this.#isLookingUp = true;
+		void clock.pause().then(() => {
+			this.#isLookingUp = false;
+			this.batchEnd();
+		});
 	}
 
 	/** A conntrack that is not kept, whole. */

@@ -6,7 +6,7 @@ import { conntrackFromRecord, conntrackToRecord } from "../conntrack/conntrack.t
 import { NameTable } from "../conntrack/names.ts";
 import * as R from "../conntrack/record.ts";
 import { systemClock } from "../system/clock.ts";
-import { loadNative } from "../system/native.ts";
+import { ENOBUFS, loadNative } from "../system/native.ts";
 import { isInPrivateNetwork } from "../system/private-network.ts";
 import { ConntrackLookup } from "./conntrack-lookup.ts";
 import { CONTROL, udpEntries } from "./kernel-cases.ts";
@@ -15,7 +15,13 @@ if (isInPrivateNetwork(import.meta.url)) {
 	const names = new NameTable();
 	const native = loadNative();
 	const kernel = new KernelTables(native, systemClock, names);
-	const lookup = new ConntrackLookup({ native, names });
+	const failures: string[] = [];
+	let refusal = 0;
+	const lookup = new ConntrackLookup({
+		native: { ...native, send: (...args) => refusal || native.send(...args) },
+		names,
+		failed: ({ message }) => void failures.push(message),
+	});
 	afterEach(() => kernel.flush());
 	after(() => {
 		lookup.close();
@@ -51,6 +57,49 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(flush().length, 100);
 		assert.equal(lookup.asked - before, 200);
 		assert.deepEqual(flush(), [], "nothing is left to be asked for");
+	});
+
+	test("a call with a limit leaves the rest to the next, but for what is beyond the bound", () => {
+		const found: number[] = [];
+		const some = (most: number): boolean =>
+			lookup.flush((record) => found.push(record[R.ORIG_PORTS]! & 0xffff), most);
+		const entries = udpEntries(300, 1000);
+		for (const entry of entries) kernel.create(entry);
+		for (const entry of entries) lookup.want(conntrackToRecord(entry, names));
+		assert.equal(some(128), true);
+		assert.equal(found.length, 128);
+		assert.equal(some(128), true);
+		assert.equal(some(128), false);
+		assert.equal(new Set(found).size, 300);
+		for (const entry of udpEntries(20_000, 1000)) lookup.want(conntrackToRecord(entry, names));
+		const before = lookup.asked;
+		assert.equal(some(128), true);
+		assert.ok(lookup.asked - before >= 20_000 - 16_384, `${lookup.asked - before}`);
+		assert.ok(lookup.asked - before < 20_000 - 16_384 + 64, `${lookup.asked - before}`);
+		flush();
+	});
+
+	test("one alone is asked for at once, whatever is waiting", () => {
+		const [one, two] = udpEntries(2, 1000);
+		kernel.create(one!);
+		kernel.create(two!);
+		lookup.want(conntrackToRecord(one!, names));
+		const found: number[] = [];
+		lookup.ask(conntrackToRecord(two!, names), (record) => found.push(record[R.ORIG_PORTS]! & 0xffff));
+		assert.deepEqual(found, [two!.orig.sport]);
+		assert.deepEqual(flush(), [one!.orig.sport]);
+	});
+
+	test("what could not be sent is counted, told, and asked for with the next call", () => {
+		const entries = udpEntries(100, 1000);
+		for (const entry of entries) kernel.create(entry);
+		for (const entry of entries) lookup.want(conntrackToRecord(entry, names));
+		refusal = -ENOBUFS;
+		assert.deepEqual(flush(), []);
+		assert.equal(lookup.failures, 1);
+		assert.match(failures.join(), /^ask for conntracks.*ENOBUFS/);
+		refusal = 0;
+		assert.equal(flush().length, 100);
 	});
 
 	test("what has ended meanwhile is not asked for", () => {

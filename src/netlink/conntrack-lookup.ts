@@ -3,28 +3,35 @@
 import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { type ConntrackRecord, newConntrackRecord, ORIG_DST, PROTOCOLS } from "../conntrack/record.ts";
-import type { Native } from "../system/native.ts";
+import { EAGAIN, type Native } from "../system/native.ts";
 import { AttributeWriter, WireBuffer } from "./attribute.ts";
 import { IPCTNL_MSG_CT_NEW, NFNL_SUBSYS_CTNETLINK } from "./constants.ts";
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "./encode-conntrack.ts";
+import { NetlinkError } from "./error.ts";
 import { attributesOf, eachMessage, messageType } from "./message.ts";
 import { NetlinkSocket } from "./socket.ts";
 
 const STRIDE = 4096;
 /** Requests in one call, and answers. */
 const BATCH = 64;
+/** What may wait from one call to the next; what is beyond it is asked for at once, whatever the limit of the call. */
+const WAITING_MAX = 16_384;
 
 export interface ConntrackLookupOptions {
 	native: Native;
 	names: NameTable;
 	/** The connlabels that count; none unless given. */
 	labels?: LabelMask;
+	/** Requests could not be sent, or answers were lost. */
+	failed: (error: Error) => void;
 }
 
 export class ConntrackLookup {
 	/** Requests so far. */
 	asked = 0;
+	/** Calls that sent no requests, and times that answers were lost. */
+	failures = 0;
 	readonly #socket: NetlinkSocket;
 	readonly #encoder: ConntrackEncoder;
 	readonly #decoder: ConntrackDecoder;
@@ -32,11 +39,14 @@ export class ConntrackLookup {
 	readonly #wire = new WireBuffer(STRIDE * BATCH);
 	readonly #lengths = new Int32Array(BATCH);
 	readonly #record = newConntrackRecord();
-	/** What is to be asked for, by its key: once, however often it has changed. Bounded by one batch of events. */
+	/** What is to be asked for, by its key: once, however often it has changed. Bounded by WAITING_MAX and one batch of events. */
 	readonly #wanted = new Map<string, ConntrackRecord>();
 
+	readonly #failed: (error: Error) => void;
+
 	/** @throws Error with a line for the operator */
-	constructor({ native, names, labels }: ConntrackLookupOptions) {
+	constructor({ native, names, labels, failed }: ConntrackLookupOptions) {
+		this.#failed = failed;
 		this.#socket = new NetlinkSocket(native, { receiveBuffer: 1 << 20 });
 		this.#encoder = new ConntrackEncoder(this.#writer, names);
 		this.#decoder = new ConntrackDecoder(names, { mask: labels ?? NO_LABELS, isWhole: true });
@@ -53,29 +63,60 @@ export class ConntrackLookup {
 		if (this.#wanted.size > 0) this.#wanted.delete(keyOf(record));
 	}
 
-	/** Asks for all that is wanted; calls back with each that is there. The record is reused. */
-	flush(found: (record: ConntrackRecord) => void): void {
-		if (this.#wanted.size === 0) return;
-		const wanted = [...this.#wanted.values()];
-		this.#wanted.clear();
-		for (let first = 0; first < wanted.length; first += BATCH) {
-			const batch = wanted.slice(first, first + BATCH);
-			this.#writer.at = 0;
-			batch.forEach((record, i) => {
-				this.#encoder.get(record, i);
-			});
-			this.asked += batch.length;
-			if (this.#socket.send(this.#writer) >= 0) this.#answers(found);
+	/**
+	 * Asks for what is wanted, the oldest first; calls back with each that is there. The record is reused. What could not be
+	 * asked for waits for the next call.
+	 *
+	 * @param most requests in this call, in whole batches; all unless given
+	 * @returns whether more is waiting that another call may ask for
+	 */
+	flush(found: (record: ConntrackRecord) => void, most = Number.POSITIVE_INFINITY): boolean {
+		for (let sent = 0; this.#wanted.size > 0; sent += BATCH) {
+			if (sent >= most && this.#wanted.size <= WAITING_MAX) return true;
+			const batch: [string, ConntrackRecord][] = [];
+			for (const one of this.#wanted) if (batch.push(one) === BATCH) break;
+			for (const [key] of batch) this.#wanted.delete(key);
+			if (this.#ask(batch.map(([, record]) => record))) this.#answers(found);
+			else {
+				for (const [key, record] of batch) this.#wanted.set(key, record);
+				return false;
+			}
 		}
+		return false;
+	}
+
+	/** Asks for this one, now; calls back if it is there. */
+	ask(record: ConntrackRecord, found: (record: ConntrackRecord) => void): void {
+		this.forget(record);
+		if (this.#ask([record])) this.#answers(found);
 	}
 
 	close(): void {
+		this.#wanted.clear();
 		this.#socket.close();
+	}
+
+	/** @returns whether the requests were sent */
+	#ask(batch: readonly ConntrackRecord[]): boolean {
+		this.#writer.at = 0;
+		batch.forEach((record, i) => {
+			this.#encoder.get(record, i);
+		});
+		this.asked += batch.length;
+		const sent = this.#socket.send(this.#writer);
+		if (sent < 0) this.#fail("ask for conntracks", -sent);
+		return sent >= 0;
+	}
+
+	#fail(action: string, errno: number): void {
+		this.failures++;
+		this.#failed(new NetlinkError(action, errno));
 	}
 
 	#answers(found: (record: ConntrackRecord) => void): void {
 		for (;;) {
 			const count = this.#socket.receive(this.#wire, STRIDE, this.#lengths);
+			if (count < 0 && count !== -EAGAIN) this.#fail("receive conntracks that were asked for", -count);
 			if (count <= 0) return;
 			for (let i = 0; i < count; i++) {
 				const start = i * STRIDE;
