@@ -12,8 +12,12 @@ const LOST_SHARE = 1 / 16;
 const HOLD_FOR = 120_000;
 /** So much later than the end of a bulk a datagram of it may come, milliseconds. */
 const REORDERED_BY = 100;
-/** A bulk that is not sent until it is acknowledged is over after so long, milliseconds. */
+/**
+ * A bulk that is not sent until it is acknowledged is over when it has confirmed nothing more for so long, and in any case
+ * when it has taken the longest; milliseconds. Live changes confirm as well: they must not keep it open for ever.
+ */
 const BULK_LOST_AFTER = 60_000;
+const BULK_LONGEST = 600_000;
 
 /**
  * A control record about a bulk of the peer's.
@@ -38,7 +42,8 @@ function beginReceipt(peer: Peer, id: number, sequence: number, now: number): vo
 	if (id <= peer.bulkReceiving || id <= peer.bulkReceived) return;
 	peer.bulkReceiving = id;
 	peer.bulkSince = Math.max(peer.bulkSince, sequence);
-	peer.bulkBeganAt = now;
+	peer.bulkBeganAt = peer.bulkProgressAt = now;
+	peer.bulkConfirmed = 0;
 	// what has overtaken it was confirmed too early, and would be swept
 	peer.missing = !peer.isReliable && peer.toldSince > sequence ? Number.POSITIVE_INFINITY : 0;
 	peer.bulkEndsBy = undefined;
@@ -68,8 +73,7 @@ function complete(peer: Peer, now: number, isWhole: boolean): void {
 	peer.bulkReceived = peer.bulkReceiving;
 	peer.bulkReceiving = 0;
 	if (!isWhole) return;
-	const confirmed = peer.external[0].confirmed + peer.external[1].confirmed;
-	if (confirmed < heldBefore * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
+	if (confirmedBy(peer) < heldBefore * LOST_SHARE) peer.heldUntil = now + HOLD_FOR;
 	peer.sweepAt[0] = peer.sweepAt[1] = 0;
 }
 
@@ -78,8 +82,7 @@ export function sweepReceipt(peer: Peer, now: number): void {
 	if (peer.bulkEndsBy !== undefined && (peer.missing <= 0 || now >= peer.bulkEndsBy))
 		complete(peer, now, peer.missing <= 0);
 	// its end was lost on the way
-	if (!peer.isReliable && peer.bulkReceiving !== 0 && now - peer.bulkBeganAt >= BULK_LOST_AFTER)
-		peer.bulkReceiving = 0;
+	if (!peer.isReliable && peer.bulkReceiving !== 0 && isLost(peer, now)) peer.bulkReceiving = 0;
 	if (now >= peer.heldUntil && peer.heldUntil > 0) {
 		peer.heldUntil = Number.NEGATIVE_INFINITY;
 		peer.hasLost = true;
@@ -91,3 +94,15 @@ export function sweepReceipt(peer: Peer, now: number): void {
 		if (at >= 0) peer.sweepAt[kind] = peer.external[kind].sweep(at, SWEEP_SLOTS, isHolding, !peer.hasLost);
 	}
 }
+
+/** Whether nothing more is to be expected of the bulk that is being received. */
+function isLost(peer: Peer, now: number): boolean {
+	const confirmed = confirmedBy(peer);
+	if (confirmed > peer.bulkConfirmed) {
+		peer.bulkConfirmed = confirmed;
+		peer.bulkProgressAt = now;
+	}
+	return now - peer.bulkProgressAt >= BULK_LOST_AFTER || now - peer.bulkBeganAt >= BULK_LONGEST;
+}
+
+const confirmedBy = ({ external }: Peer): number => external[0].confirmed + external[1].confirmed;

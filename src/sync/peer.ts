@@ -82,10 +82,14 @@ export class Peer {
 	bulkSince = 0;
 	/** The highest sequence number of a datagram that told of entries. */
 	toldSince = 0;
-	/** When it began, milliseconds, and numbers since then that have not come (yet). */
+	/** When it began, and when it last confirmed more entries than ever before it; milliseconds. */
 	bulkBeganAt = 0;
+	bulkProgressAt = 0;
+	/** The most entries that were confirmed at a time. */
+	bulkConfirmed = 0;
 	/** Its end has come, and not all before it: until then (milliseconds) the rest may. */
 	bulkEndsBy: number | undefined;
+	/** Numbers since the last bulk began that have not come (yet). */
 	missing = 0;
 
 	// What it hears of me.
