@@ -173,6 +173,10 @@ function violations(sources: readonly Source[]): string[] {
 		if (isTestCode(source)) continue;
 		const lines = text.split("\n").length - 1;
 		if (lines > LINES_MAX) complain(lines, `has more than ${LINES_MAX} lines`);
+		for (const node of file.statements) {
+			if (ts.isVariableStatement(node) && (node.declarationList.flags & ts.NodeFlags.Const) === 0)
+				complain(lineOf(node), "has mutable state of the module");
+		}
 		const imports = importsOf(file);
 		for (const one of imports) {
 			const problem = judge(path, one, testCode);
@@ -295,7 +299,7 @@ test("the checker sees every way of importing", () => {
 	];
 	for (const way of ways)
 		assert.deepEqual(faults("netlink/x.ts", way), ["netlink/x.ts:1: may not import sync/ftfw"]);
-	for (const way of [`import type { Ftfw } from "${target}";`, `let x: import("${target}").Ftfw;`]) {
+	for (const way of [`import type { Ftfw } from "${target}";`, `type X = import("${target}").Ftfw;`]) {
 		assert.deepEqual(faults("netlink/x.ts", way), ["netlink/x.ts:1: may not import types of sync/ftfw"]);
 	}
 });
@@ -354,7 +358,7 @@ test("the checker finds what is not deterministic", () => {
 	assert.deepEqual(faults("sync/simulation.ts", "Math.random()"), []);
 });
 
-test("the checker finds enums, namespaces, unfinished work, long files, test code in use, and circles", () => {
+test("the checker finds enums, namespaces, unfinished work, mutable modules, long files, test code in use, and circles", () => {
 	assert.deepEqual(faults("cache/x.ts", "\nenum A { b }"), ["cache/x.ts:2: has an enum"]);
 	assert.deepEqual(faults("cache/x.test.ts", "const enum A { b }"), ["cache/x.test.ts:1: has an enum"]);
 	assert.deepEqual(faults("cache/x.ts", "namespace A { export const b = 1 }"), [
@@ -364,6 +368,10 @@ test("the checker finds enums, namespaces, unfinished work, long files, test cod
 	assert.deepEqual(faults("cache/x.ts", "a();\n".repeat(LINES_MAX)), []);
 	assert.equal(faults("cache/x.ts", "a();\n".repeat(LINES_MAX + 1)).length, 1);
 	assert.deepEqual(faults("cache/x.test.ts", "a();\n".repeat(LINES_MAX + 1)), []);
+	assert.deepEqual(faults("cache/x.ts", "const a = 1;\nexport let b = 2;\nfunction f() { let c = 3; }"), [
+		"cache/x.ts:2: has mutable state of the module",
+	]);
+	assert.deepEqual(faults("cache/x.test.ts", "let a = 1;"), []);
 	const inUse = violations([
 		{ path: "cache/helper.ts", text: '// For tests: something.\nimport fc from "fast-check";\n' },
 		{ path: "cache/x.ts", text: 'import { a } from "./helper.ts";' },

@@ -5,7 +5,7 @@ import { AF_INET, AF_INET6 } from "../../conntrack/protocol.ts";
 import { TCP_CONNTRACK_MAX } from "../../conntrack/protoinfo.ts";
 import * as R from "../../conntrack/record.ts";
 import { invertTuple } from "../../conntrack/tuple.ts";
-import { CONNTRACK_KEY, conntrackElements, EXPECTATION_KEY, expectationElements } from "./encode.ts";
+import { CONNTRACK_KEY, ElementCount, EXPECTATION_KEY, expectationElements } from "./encode.ts";
 import type { MsgpackReader } from "./msgpack.ts";
 import { W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
 
@@ -18,6 +18,7 @@ export class RecordDecoder {
 	version = 0;
 	readonly #reader: MsgpackReader;
 	readonly #names: NameTable;
+	readonly #elements = new ElementCount();
 	readonly #scratch = new Uint8Array(16);
 	readonly #scratchWords = new Int32Array(this.#scratch.buffer);
 
@@ -32,7 +33,7 @@ export class RecordDecoder {
 		this.version = r.uint(Number.MAX_SAFE_INTEGER);
 		const bits = r.uint(CONNTRACK_BITS);
 		const replies = bits & (W_TRANSLATED | W_PLAIN_REPLY);
-		if (elements !== conntrackElements(bits) || replies === (W_TRANSLATED | W_PLAIN_REPLY)) r.fail();
+		if (elements !== this.#elements.of(bits) || replies === (W_TRANSLATED | W_PLAIN_REPLY)) r.fail();
 		if ((bits & R.H_TCP) !== 0 && (bits & R.H_SCTP) !== 0) r.fail();
 		if ((bits & ~CONNTRACK_BITS) !== 0) r.fail();
 		if (r.failed) return;
