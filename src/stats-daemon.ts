@@ -128,7 +128,7 @@ export async function runStatsDaemon(options: DaemonOptions): Promise<number> {
 			ports: [],
 			account,
 			labels,
-			compare: () => resync.run([CONNTRACK]),
+			compare: () => resync.run([CONNTRACK], true),
 		});
 		cleanup.unshift(() => listener.close());
 
