@@ -168,6 +168,23 @@ if (isInPrivateNetwork(import.meta.url)) {
 		);
 	});
 
+	test("so is what becomes of an expectation that is in the kernel already", async () => {
+		node.tell(CONTROL);
+		node.tellExpectation(HOLE);
+		await node.settle();
+		const further = { ...HOLE, flags: 1 };
+		node.refusedCalls = 1;
+		node.tellExpectation(further);
+		for (let i = 0; node.refusedCalls > 0 && i < 100; i++) await systemClock.pause();
+		assert.equal(node.refusedCalls, 0);
+		await node.settle();
+		assert.deepEqual(
+			replicatedExpectations(await node.kernel.expectations()),
+			replicatedExpectations([further]),
+		);
+		assert.equal(node.injection.waiting, 0);
+	});
+
 	test("so is the end of an expectation, with what is told next", async () => {
 		node.tell(CONTROL);
 		node.tellExpectation(HOLE);

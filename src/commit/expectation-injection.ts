@@ -88,7 +88,7 @@ export class ExpectationInjection {
 			wake();
 		};
 		const retries = new Retries(clock, (slot) => {
-			if (store.isLive(slot) && !store.hasMark(slot, INJECTED)) add(slot);
+			if (store.isLive(slot)) add(slot);
 		});
 		this.#sources.push({ peer, external, told, altered, retries });
 		external.listener = {
@@ -178,7 +178,10 @@ export class ExpectationInjection {
 	async #create(): Promise<void> {
 		const { policy, counters, internal, names, clock } = this.#options;
 		const queued = new Map(this.#sources.map(({ external, told }) => [external.store, [...told]]));
-		for (const { told } of this.#sources) told.clear();
+		for (const { told, retries } of this.#sources) {
+			for (const slot of told) retries.forget(slot);
+			told.clear();
+		}
 		const { chosen, outdated } = await chooseExpectations({
 			internal,
 			names,
@@ -194,12 +197,15 @@ export class ExpectationInjection {
 		});
 		counters.kept += outdated;
 		if (chosen.length === 0) return;
-		const marked = chosen.filter((order) => this.#mark(order));
+		const marked = new Set(chosen.filter((order) => this.#mark(order)));
 		let result: CommitResult;
 		try {
 			result = this.#run(chosen);
 		} catch (error) {
-			for (const place of marked) this.#failed(place);
+			for (const order of chosen) {
+				if (marked.has(order)) this.#failed(order);
+				else this.#unwritten(order);
+			}
 			throw error;
 		}
 		const { created, replaced, updated, kept, failed } = result;
@@ -235,6 +241,14 @@ export class ExpectationInjection {
 	#failed({ peer, slot }: Placed): void {
 		const { external, retries } = this.#sources[peer]!;
 		external.store.setMark(slot, INJECTED, false);
+		retries.add(slot);
+	}
+
+	/** The kernel has it as it was before, and is told again. */
+	#unwritten({ peer, slot, step }: Placed): void {
+		const { external, altered, retries } = this.#sources[peer]!;
+		if (!external.store.isLive(slot)) return;
+		if (step === "replace" && external.store.hasMark(slot, INJECTED)) altered.add(slot);
 		retries.add(slot);
 	}
 
