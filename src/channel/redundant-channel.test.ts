@@ -127,6 +127,23 @@ test("a link on which nothing is acknowledged is left, although it has a carrier
 	assert.equal(active(channel), "eth0");
 });
 
+test("once nobody is heard on any link it stays where it is", () => {
+	const { clock, channel, said, state, hear } = set(2);
+	clock.pass(1000);
+	hear(0);
+	hear(1);
+	state.unanswered = 9999;
+	clock.pass(1250);
+	const hops = said.length;
+	assert.ok(hops >= 3, "while it may be the link others are tried");
+	clock.pass(10_000);
+	assert.equal(said.length, hops, said.join("\n"));
+	const left = active(channel);
+	hear(left === "eth0" ? 1 : 0);
+	clock.pass(300);
+	assert.notEqual(active(channel), left, "the peer is back, on the other link");
+});
+
 test("one link alone is never left", () => {
 	const { clock, links, channel, state } = set(1);
 	state.unanswered = 9999;

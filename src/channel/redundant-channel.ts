@@ -14,6 +14,8 @@ const SILENT_AFTER = 250;
 /** A link on which nothing good has come for so long is not known to work: peers probe every second. */
 const PROBE_EVERY = 1000;
 const HEARD_WITHIN = 3000;
+/** After so long without anything good on any link it is the peers that are gone: their probes come over all links. */
+const GONE_AFTER = PROBE_EVERY + 3 * LOOK_EVERY;
 /** The default link is not taken again earlier than this, and twice as late each time that it fails soon afterwards. */
 const RETURN_AFTER = 5000;
 const RETURN_AFTER_MAX = 300_000;
@@ -119,7 +121,7 @@ export class RedundantChannel implements Channel {
 		this.#cancel = clock.after(LOOK_EVERY, () => this.#look());
 		const isSilent = unanswered() >= SILENT_AFTER && now - this.#since >= SILENT_AFTER;
 		if (this.#active.link.status() !== "RUNNING") this.#leave(now, "has no carrier");
-		else if (isSilent) this.#leave(now, "does not get through");
+		else if (isSilent && !this.#isAlone(now)) this.#leave(now, "does not get through");
 		else this.#goBack(now);
 		if (now - this.#probedAt >= PROBE_EVERY) this.#probe(now);
 	}
@@ -165,6 +167,12 @@ export class RedundantChannel implements Channel {
 		this.#options.notice(`device \`${member.link.device}' becomes dedicated link: ${why}`);
 		// whoever hears it knows at once that this link works
 		this.#options.sayAlive();
+	}
+
+	/** Whether the peers were heard once, and are not any more: no other link would get through either. */
+	#isAlone(now: number): boolean {
+		const last = Math.max(...this.#members.map(({ heardAt }) => heardAt));
+		return last !== Number.NEGATIVE_INFINITY && now - last >= GONE_AFTER;
 	}
 
 	#isHeard(member: Member, now: number): boolean {
