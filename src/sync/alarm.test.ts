@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SlotSet } from "../cache/slot-set.ts";
 import { AlarmMode } from "./alarm.ts";
-import { ftfwMode } from "./mode.ts";
+import type { Ftfw } from "./ftfw.ts";
+import { ftfwMode, type ModeParts } from "./mode.ts";
 import { type SimulatedNode, Simulation } from "./simulation.ts";
+import { dueAt } from "./timetable.ts";
 
 type Pair = [SimulatedNode, SimulatedNode];
 const SEEDS = Number(process.env.CTSYNC_SEEDS ?? 20);
@@ -137,6 +139,44 @@ test("more entries than the link can repeat in time: the queue stays short, and 
 	sim.congested.clear();
 	sim.run(2000);
 	assert.match(sim.notices.join("\n"), /sending all entries again took [3-5]\.\d s, RefreshTime is 1 s/);
+});
+
+test("a large store of which most is empty is passed over in time", () => {
+	const end = 1_000_000;
+	const mode = new AlarmMode({ refreshTime: 2, cacheTimeout: 5, entropy: () => Uint8Array.of(0, 0) });
+	const notices: string[] = [];
+	let marked = 0;
+	const parts = {
+		peers: [{ hears: true, bit: 1 }],
+		outgoing: { dirty: { queue: { length: 0 }, mark: () => marked++ } },
+		internal: [
+			{ store: { end, isLive: (slot: number) => slot % 10_000 === 0 } },
+			{ store: { end: 0, isLive: () => false } },
+		],
+		notice: (text: string) => notices.push(text),
+	} as unknown as ModeParts;
+	const ftfw = {
+		mode,
+		peers: [],
+		equality: { isBusy: false },
+		returned: { isBusy: false },
+		contacts: { dueAt: Number.POSITIVE_INFINITY },
+		outgoing: { isBusy: false, inFlight: { count: 0 }, isHeard: false },
+	} as unknown as Ftfw;
+	let most = 0;
+	for (let now = 0; now < 20_000; ) {
+		const before = marked;
+		Object.assign(ftfw.outgoing, { sentAt: now });
+		mode.tick(parts, now);
+		most = Math.max(most, marked - before);
+		now = dueAt(ftfw, now);
+	}
+	// half of RefreshTime is what its entropy makes of a pass, and the turn in which it ends
+	assert.ok(mode.passes >= 18 && mode.passes <= 20, `${mode.passes} passes`);
+	assert.equal(mode.latePasses, 0);
+	assert.deepEqual(notices, []);
+	assert.ok(marked >= mode.passes * 100 && marked <= (mode.passes + 1) * 100, `${marked}`);
+	assert.ok(most <= 1 + Math.ceil(8192 / 10_000), `${most} at a time`);
 });
 
 test("-n and -B have no effect, and a request of the peer's is told and not answered", () => {

@@ -33,6 +33,7 @@ export class AlarmMode implements ReplicationMode {
 	/** Passes over all entries that are over, and those that took longer than RefreshTime. */
 	passes = 0;
 	latePasses = 0;
+	isBehind = false;
 	readonly #options: AlarmOptions;
 	#kind: Kind = CONNTRACK;
 	#slot = 0;
@@ -51,13 +52,15 @@ export class AlarmMode implements ReplicationMode {
 		for (const peer of peers) if (peer.hears) hearing |= peer.bit;
 		if (hearing === 0) {
 			this.#began = undefined;
+			this.isBehind = false;
 			return;
 		}
 		if (this.#began === undefined) this.#begin(now);
 		const stores = [internal[CONNTRACK].store, internal[EXPECTATION].store] as const;
 		const total = stores[CONNTRACK].end + stores[EXPECTATION].end;
 		const due = Math.floor((total * (now - this.#began!)) / this.#length);
-		for (let left = STRIDE; left > 0; left--) {
+		let left = STRIDE;
+		for (; left > 0; left--) {
 			if (this.#at(stores) >= due || outgoing.dirty.queue.length >= WAITING_MAX) break;
 			const store = stores[this.#kind];
 			if (this.#slot < store.end) {
@@ -68,6 +71,8 @@ export class AlarmMode implements ReplicationMode {
 				this.#slot = 0;
 			} else break;
 		}
+		// a large store of which most slots are empty: the clock and not the link is what the cursor waits for
+		this.isBehind = left === 0 && this.#at(stores) < Math.min(due, total);
 		const isOver = this.#kind === EXPECTATION && this.#slot >= stores[EXPECTATION].end;
 		if (now - this.#began! < this.#length || (!isOver && this.#at(stores) < total)) return;
 		this.passes++;

@@ -41,6 +41,8 @@ export interface ReplicationMode {
 	readonly dump?: (done: (isComplete: boolean) => void) => void;
 	/** What the mode has to do without anything happening, before what is dirty is sent. */
 	tick?(parts: ModeParts, now: number): void;
+	/** The last tick has left something that the next one can do: it is wanted soon. */
+	readonly isBehind?: boolean;
 }
 
 /** Mode FTFW: reliable. What is lost is noticed and sent again, what differs is found and put right. */

@@ -19,7 +19,7 @@ const REST = 500;
 /** The next tick after the one at `tickedAt`: at the latest in REST, for what nobody notices half a second later. */
 export function dueAt(ftfw: Ftfw, tickedAt: number): number {
 	const { outgoing, equality, contacts, returned, mode } = ftfw;
-	if (equality.isBusy || returned.isBusy || isSweeping(ftfw)) return tickedAt + BUSY;
+	if (equality.isBusy || returned.isBusy || mode.isBehind || isSweeping(ftfw)) return tickedAt + BUSY;
 	const { inFlight } = outgoing;
 	// no acknowledgement wakes it up
 	if (!mode.isAcknowledged && outgoing.isBusy) return tickedAt + BUSY;
