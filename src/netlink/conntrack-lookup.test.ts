@@ -102,6 +102,17 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(flush().length, 100);
 	});
 
+	test("while nothing can be sent no more than the bound waits", () => {
+		refusal = -ENOBUFS;
+		for (const entry of udpEntries(20_000, 1000)) lookup.want(conntrackToRecord(entry, names));
+		flush();
+		assert.equal(lookup.givenUp, 20_000 - 16_384);
+		refusal = 0;
+		const before = lookup.asked;
+		flush();
+		assert.equal(lookup.asked - before, 16_384);
+	});
+
 	test("what has ended meanwhile is not asked for", () => {
 		const [one, two] = udpEntries(2, 1000);
 		kernel.create(one!);

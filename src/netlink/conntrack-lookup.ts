@@ -32,6 +32,8 @@ export class ConntrackLookup {
 	asked = 0;
 	/** Calls that sent no requests, and times that answers were lost. */
 	failures = 0;
+	/** What was wanted and is not asked for any more: too much waits after failures. */
+	givenUp = 0;
 	readonly #socket: NetlinkSocket;
 	readonly #encoder: ConntrackEncoder;
 	readonly #decoder: ConntrackDecoder;
@@ -65,7 +67,7 @@ export class ConntrackLookup {
 
 	/**
 	 * Asks for what is wanted, the oldest first; calls back with each that is there. The record is reused. What could not be
-	 * asked for waits for the next call.
+	 * asked for waits for the next call, the latest WAITING_MAX of it.
 	 *
 	 * @param most requests in this call, in whole batches; all unless given
 	 * @returns whether more is waiting that another call may ask for
@@ -79,6 +81,7 @@ export class ConntrackLookup {
 			if (this.#ask(batch.map(([, record]) => record))) this.#answers(found);
 			else {
 				for (const [key, record] of batch) this.#wanted.set(key, record);
+				this.#shorten();
 				return false;
 			}
 		}
@@ -94,6 +97,15 @@ export class ConntrackLookup {
 	close(): void {
 		this.#wanted.clear();
 		this.#socket.close();
+	}
+
+	/** While nothing can be asked for the oldest are given up. */
+	#shorten(): void {
+		for (const key of this.#wanted.keys()) {
+			if (this.#wanted.size <= WAITING_MAX) return;
+			this.#wanted.delete(key);
+			this.givenUp++;
+		}
 	}
 
 	/** @returns whether the requests were sent */
