@@ -187,20 +187,40 @@ test("what cannot be read is counted, and the next event comes all the same", ()
 	}
 });
 
-test("a loss is told before what is still queued, and reading goes on at once", () => {
+test("a loss is told when the queue is empty: until then the kernel goes on dropping, and does not say so again", () => {
 	const { receive, recorder, listener } = start();
-	let before = -1;
-	recorder.overrun = () => {
-		before = recorder.events.length;
-	};
+	const told: number[] = [];
+	recorder.overrun = () => void told.push(recorder.events.length);
+	// the first two calls bring as much as they can, so that more may wait
+	receive(-ENOBUFS, ...Array.from({ length: 300 }, () => NEW));
+	assert.deepEqual(told, [300]);
+	assert.equal(recorder.take().length, 300);
+	assert.equal(listener.counters.overruns, 1);
+	listener.drain();
+	assert.deepEqual(told, [300], "once");
+});
+
+test("a second loss is told, too", () => {
+	const { receive, recorder, listener } = start();
+	let told = 0;
+	recorder.overrun = () => told++;
 	receive(-ENOBUFS, NEW, -ENOBUFS, NEW);
-	assert.equal(before, 0);
 	assert.equal(recorder.take().length, 1);
 	// the second error is met by the next turn, as fewer datagrams came than were asked for
 	listener.drain();
-	assert.equal(before, 0);
 	assert.equal(recorder.take().length, 1);
-	assert.equal(listener.counters.overruns, 2);
+	assert.deepEqual([told, listener.counters.overruns], [2, 2]);
+});
+
+test("in a storm that no turn gets to the end of a loss is told when it is over", () => {
+	const { receive, recorder, socket, listener } = start();
+	let told = 0;
+	recorder.overrun = () => told++;
+	receive(-ENOBUFS, ...Array.from({ length: 20_000 }, () => NEW));
+	assert.ok(socket.queue.length > 0);
+	assert.equal(told, 0);
+	listener.drain();
+	assert.deepEqual([socket.queue.length, told], [0, 1]);
 });
 
 test("an error that nobody foresaw is counted and ends the turn", () => {

@@ -26,7 +26,7 @@ export interface EventHandler {
 	expectation(kind: EventKind, record: ExpectationRecord, port: number): void;
 	/** Everything that was readable has been handed over. */
 	batchEnd(): void;
-	/** Events were lost; what is delivered from now on is complete again. */
+	/** Events were lost; what is delivered from now on is complete again, until this is called once more. */
 	overrun(): void;
 }
 
@@ -81,6 +81,11 @@ export class EventListener {
 	readonly #pace: ReadingPace;
 	/** Reading by the clock; the poller is paused. */
 	#isBurst = false;
+	/**
+	 * The socket is congested: the kernel has told once that it drops events, and drops all that come, untold, until the
+	 * queue is empty (NETLINK_S_CONGESTED in af_netlink.c). A table that is read before then may lack them for good.
+	 */
+	#isCongested = false;
 	#isClosed = false;
 
 	constructor(options: ListenerOptions) {
@@ -143,20 +148,22 @@ export class EventListener {
 	/** @returns the number of datagrams read */
 	#read(): number {
 		let total = 0;
-		while (total < TURN_MAX) {
+		let isEmpty = false;
+		while (total < TURN_MAX && !isEmpty) {
 			const count = this.socket.receive(this.#wire, STRIDE, this.#lengths);
 			if (count === -ENOBUFS) {
 				this.counters.overruns++;
-				this.#handler.overrun();
+				this.#isCongested = true;
 				continue;
 			}
-			if (count < 0) {
-				if (count !== -EAGAIN) this.counters.malformed++;
-				break;
-			}
+			if (count < 0 && count !== -EAGAIN) this.counters.malformed++;
 			for (let i = 0; i < count; i++) this.#datagram(i * STRIDE, this.#lengths[i]!);
-			total += count;
-			if (count < BATCH) break;
+			total += Math.max(0, count);
+			isEmpty = count < BATCH;
+		}
+		if (this.#isCongested && isEmpty) {
+			this.#isCongested = false;
+			this.#handler.overrun();
 		}
 		if (total > 0) this.#handler.batchEnd();
 		return total;
