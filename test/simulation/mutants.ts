@@ -88,8 +88,8 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "no sweep after a bulk",
 		file: RECEIPT,
-		find: "peer.sweepAt[0] = peer.sweepAt[1] = 0;\n    return true;",
-		replace: "return true;",
+		find: "peer.heldUntil = now + HOLD_FOR;\n    peer.sweepAt[0] = peer.sweepAt[1] = 0;",
+		replace: "peer.heldUntil = now + HOLD_FOR;",
 	},
 	{
 		name: "BEGIN begins no generation",
@@ -137,7 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "no question goes out alone: what is in flight when nothing follows is sent again",
 		file: FTFW,
-		find: "if (this.outgoing.isQuestionDue(now))",
+		find: "if (now >= questionAt(this))",
 		replace: "if (false)",
 		scenario: "acknowledged without being sent again",
 	},
@@ -194,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "peers that hold an entry are not told of its end",
 		file: OUTGOING,
-		find: "const told = cache.store.peers(slot) & this.#ready;",
+		find: "const told = (this.#options.mode?.dump ? ALL_PEERS : cache.store.peers(slot)) & this.#ready;",
 		replace: "const told = 0;",
 	},
 	{
@@ -246,7 +246,7 @@ export const MUTANTS: readonly Mutant[] = [
 	{
 		name: "no graveyard while a dump is read",
 		file: INTERNAL,
-		find: "this.#graveyard ??= new Set();",
+		find: "this.#graveyard ??= new SlotSet();",
 		replace: "",
 	},
 	{
