@@ -322,6 +322,26 @@ test("a slot may be forgotten more than once while a dump is read, and live and 
 	assert.equal(new Set(slots).size, 3);
 });
 
+test("what comes to life while the graveyard is emptied bit by bit stays, and is emptied once", () => {
+	const { cache } = setUp();
+	cache.beginResync();
+	for (let key = 1; key <= 9; key++) cache.apply(recordOf(key, 0), true, 0);
+	for (let key = 1; key <= 9; key++) {
+		const slot = slotOf(cache, key);
+		cache.destroy(recordOf(key, 0), 0);
+		cache.forget(slot);
+	}
+	assert.equal(cache.sweepResync(0, 2, 0), 0, "there are more of the dead");
+	assert.equal(cache.isResyncing, true);
+	cache.apply(recordOf(9, 5), true, 0);
+	cache.apply(recordOf(8, 5), true, 0);
+	cache.destroy(recordOf(8, 5), 0);
+	cache.forget(slotOf(cache, 8));
+	for (let at = 0; at >= 0; ) at = cache.sweepResync(at, 2, 0);
+	assert.equal(cache.isResyncing, false);
+	assert.deepEqual([held(cache, 9), cache.store.count, cache.store.live], [5, 1, 1]);
+});
+
 test("an end whose news is still to be told outlasts the dump", () => {
 	const { cache, told } = setUp();
 	dump(cache, {}, () => {
