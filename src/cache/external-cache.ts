@@ -112,9 +112,9 @@ export class ExternalCache {
 	}
 
 	/** The peer has this entry, in this version. @returns the slot if that was news, else -1 */
-	set(record: Int32Array, version: number, now: number): number {
+	set(record: Int32Array, version: number, now: number, hash = this.store.hash(record)): number {
 		const { store, counters } = this;
-		let slot = store.find(record);
+		let slot = store.find(record, hash);
 		const isLive = slot >= 0 && store.isLive(slot);
 		if (slot >= 0 && this.isCurrent(slot)) {
 			const held = store.version(slot);
@@ -140,7 +140,7 @@ export class ExternalCache {
 			this.leaving(slot, true);
 			this.#unconfirm(slot);
 		}
-		if (slot < 0) slot = this.#insert(record, now);
+		if (slot < 0) slot = this.#insert(record, now, hash);
 		else {
 			if (this.provisional !== 0) this.keepBack(slot, this.provisional);
 			store.replace(slot, record, now);
@@ -312,9 +312,9 @@ export class ExternalCache {
 		for (const { version } of this.#refused.values()) digest.toggle(version);
 	}
 
-	#insert(record: Int32Array, now: number): number {
+	#insert(record: Int32Array, now: number, hash: number): number {
 		if (this.provisional !== 0) this.refusals[this.provisional]!++;
-		return this.store.insert(record, now, this.provisional);
+		return this.store.insert(record, now, this.provisional, hash);
 	}
 
 	#confirm(slot: number, version: number): void {

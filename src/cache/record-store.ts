@@ -54,19 +54,33 @@ export class RecordStore {
 		this.#index = new SlotIndex(places);
 	}
 
+	/** Of the record's key, for `find`, `insert` and `fetch`. */
+	hash(record: Int32Array): number {
+		return this.layout.hash(record, this.#seed);
+	}
+
+	/**
+	 * Has the processor fetch what `find` will read. One after another the keys of a datagram wait for memory once each, twice
+	 * where they are found; fetched together, for all of them at once.
+	 */
+	fetch(hash: number): number {
+		const at = this.#index.first(hash);
+		if (at < 0) return 0;
+		const slot = this.#index.slotAt(at);
+		return this.slab.words(slot)[this.slab.offset(slot)]!;
+	}
+
 	/** The slot of the entry with the record's key, live or dead; -1 if there is none. */
-	find(record: Int32Array): number {
-		const hash = this.layout.hash(record, this.#seed);
+	find(record: Int32Array, hash = this.hash(record)): number {
 		const slot = this.#probe(this.#index, hash, record);
 		return slot < 0 && this.#old ? this.#probe(this.#old, hash, record) : slot;
 	}
 
 	/** Puts a record whose key is not there yet into a new slot: live, version 0, with this verdict. */
-	insert(record: Int32Array, now: number, verdict = 0): number {
+	insert(record: Int32Array, now: number, verdict = 0, hash = this.hash(record)): number {
 		const slot = this.slab.allocate();
 		const words = this.slab.words(slot);
 		const at = this.slab.offset(slot);
-		const hash = this.layout.hash(record, this.#seed);
 		beginWrite(words, at);
 		words[at + HASH] = hash;
 		words[at + META] = LIVE | (verdict << VERDICT_SHIFT);

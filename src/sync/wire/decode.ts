@@ -9,7 +9,6 @@ import { CONNTRACK_KEY, ElementCount, EXPECTATION_KEY, expectationElements } fro
 import type { MsgpackReader } from "./msgpack.ts";
 import { W_PLAIN_REPLY, W_TRANSLATED } from "./record-type.ts";
 
-const WORD = 0xffffffff;
 const CONNTRACK_BITS = (R.H_WIRE & ~R.H_REPLY) | W_TRANSLATED | W_PLAIN_REPLY;
 
 /** Reads the elements after the type. Failures show in the reader's `failed`. */
@@ -19,8 +18,6 @@ export class RecordDecoder {
 	readonly #reader: MsgpackReader;
 	readonly #names: NameTable;
 	readonly #elements = new ElementCount();
-	readonly #scratch = new Uint8Array(16);
-	readonly #scratchWords = new Int32Array(this.#scratch.buffer);
 
 	constructor(reader: MsgpackReader, names: NameTable) {
 		this.#reader = reader;
@@ -37,36 +34,37 @@ export class RecordDecoder {
 		if ((bits & R.H_TCP) !== 0 && (bits & R.H_SCTP) !== 0) r.fail();
 		if ((bits & ~CONNTRACK_BITS) !== 0) r.fail();
 		if (r.failed) return;
-		record.fill(0);
+		// a record that is used again: what every entry has is written below, the rest is seldom there
+		if ((record[R.HAS]! & R.H_RARE) !== 0) record.fill(0, R.MASTER_PROTOCOLS);
+		record[R.HAS] = (bits & R.H_WIRE & ~R.H_REPLY) | (replies !== 0 ? R.H_REPLY : 0);
 		this.#conntrackKey(record);
-		const protocols = record[R.PROTOCOLS]!;
-		if (bits & W_TRANSLATED) {
-			record[R.REPLY_PORTS] = r.uint(WORD);
-			this.#addresses(record, R.REPLY_SRC, R.REPLY_DST, protocols);
-		} else if (bits & W_PLAIN_REPLY) invertTuple(record);
-		if (bits & R.H_STATUS) record[R.STATUS] = r.uint(WORD);
-		if (bits & R.H_TIMEOUT) record[R.TIMEOUT] = r.uint(WORD);
-		if (bits & R.H_MARK) record[R.MARK] = r.uint(WORD);
-		if (bits & R.H_TCP) {
-			record[R.PROTOINFO] = r.uint(WORD);
-			if ((record[R.PROTOINFO]! & 0xff) >= TCP_CONNTRACK_MAX) r.fail();
+		if (replies === W_PLAIN_REPLY) invertTuple(record);
+		else if (replies === 0) record.fill(0, R.REPLY_PORTS, R.STATUS);
+		else {
+			record[R.REPLY_PORTS] = r.word();
+			this.#addresses(record, R.REPLY_SRC, R.REPLY_DST, record[R.PROTOCOLS]!);
 		}
+		record[R.STATUS] = bits & R.H_STATUS ? r.word() : 0;
+		record[R.TIMEOUT] = bits & R.H_TIMEOUT ? r.word() : 0;
+		record[R.MARK] = bits & R.H_MARK ? r.word() : 0;
+		record[R.ID] = 0;
+		record[R.PROTOINFO] = bits & R.H_TCP ? r.word() : 0;
+		if (bits & R.H_TCP && (record[R.PROTOINFO]! & 0xff) >= TCP_CONNTRACK_MAX) r.fail();
 		if (bits & R.H_SCTP) {
 			record[R.PROTOINFO] = r.uint(0xff);
 			this.#words(record, R.VTAGS, 2);
 		}
-		if (bits & R.H_HELPER) record[R.HELPER] = this.#name();
+		record[R.HELPER] = bits & R.H_HELPER ? this.#name() : 0;
 		if (bits & R.H_MASTER) {
 			record[R.MASTER_PROTOCOLS] = this.#protocols();
 			record[R.MASTER_ZONE] = r.uint(0xffff);
-			record[R.MASTER_PORTS] = r.uint(WORD);
+			record[R.MASTER_PORTS] = r.word();
 			this.#addresses(record, R.MASTER_SRC, R.MASTER_DST, record[R.MASTER_PROTOCOLS]!);
 		}
 		if (bits & R.H_SEQ_ORIG) this.#words(record, R.SEQ_ORIG, 3);
 		if (bits & R.H_SEQ_REPLY) this.#words(record, R.SEQ_REPLY, 3);
 		if (bits & R.H_LABELS) this.#words(record, R.LABELS, 4);
 		if (bits & R.H_SYNPROXY) this.#words(record, R.SYNPROXY, 3);
-		record[R.HAS] = (bits & R.H_WIRE & ~R.H_REPLY) | (replies !== 0 ? R.H_REPLY : 0);
 	}
 
 	/** Version and key: a deletion, a withdrawal, or the beginning of a claim (whose other elements do not count). */
@@ -89,16 +87,16 @@ export class RecordDecoder {
 		this.#expectationKey(record);
 		if ((bits & X.X_CLASS) === 0 && record[X.EXP_CLASS] !== 0) r.fail();
 		record[X.EXP_MASTER_PROTOCOLS] = this.#protocols();
-		record[X.EXP_MASTER_PORTS] = r.uint(WORD);
+		record[X.EXP_MASTER_PORTS] = r.word();
 		this.#addresses(record, X.EXP_MASTER_SRC, X.EXP_MASTER_DST, record[X.EXP_MASTER_PROTOCOLS]!);
-		if (bits & X.X_TIMEOUT) record[X.EXP_TIMEOUT] = r.uint(WORD);
+		if (bits & X.X_TIMEOUT) record[X.EXP_TIMEOUT] = r.word();
 		if (bits & X.X_HELPER) record[X.EXP_HELPER] = this.#name();
 		if (bits & X.X_FN) record[X.EXP_FN] = this.#name();
-		if (bits & X.X_FLAGS) record[X.EXP_FLAGS] = r.uint(WORD);
+		if (bits & X.X_FLAGS) record[X.EXP_FLAGS] = r.word();
 		if (bits & X.X_NAT) {
 			record[X.EXP_NAT_DIR] = r.uint(1);
 			record[X.EXP_NAT_PROTOCOLS] = r.uint(0xffff);
-			record[X.EXP_NAT_PORTS] = r.uint(WORD);
+			record[X.EXP_NAT_PORTS] = r.word();
 			this.#addresses(record, X.EXP_NAT_SRC, X.EXP_NAT_DST, record[X.EXP_PROTOCOLS]!);
 		}
 		record[X.EXP_HAS] = bits;
@@ -115,8 +113,8 @@ export class RecordDecoder {
 	#conntrackKey(record: R.ConntrackRecord): void {
 		const r = this.#reader;
 		record[R.PROTOCOLS] = this.#protocols();
-		record[R.ZONES] = r.uint(WORD);
-		record[R.ORIG_PORTS] = r.uint(WORD);
+		record[R.ZONES] = r.word();
+		record[R.ORIG_PORTS] = r.word();
 		this.#addresses(record, R.ORIG_SRC, R.ORIG_DST, record[R.PROTOCOLS]!);
 	}
 
@@ -125,9 +123,9 @@ export class RecordDecoder {
 		record[X.EXP_PROTOCOLS] = this.#protocols();
 		record[X.EXP_MASK_PROTOCOLS] = record[X.EXP_PROTOCOLS]!;
 		record[X.EXP_ZONE] = r.uint(0xffff);
-		record[X.EXP_PORTS] = r.uint(WORD);
-		record[X.EXP_CLASS] = r.uint(WORD);
-		record[X.EXP_MASK_PORTS] = r.uint(WORD);
+		record[X.EXP_PORTS] = r.word();
+		record[X.EXP_CLASS] = r.word();
+		record[X.EXP_MASK_PORTS] = r.word();
 		const words = (record[X.EXP_PROTOCOLS]! & 0xff) === AF_INET6 ? 4 : 1;
 		let at = r.bin(words * 16);
 		if (r.failed) return;
@@ -150,6 +148,7 @@ export class RecordDecoder {
 		if (this.#reader.failed) return;
 		this.#raw(record, src, at, words);
 		this.#raw(record, dst, at + words * 4, words);
+		for (let i = words; i < 4; i++) record[src + i] = record[dst + i] = 0;
 	}
 
 	/** Names go into the kernel's requests and into logs: letters, digits, '.', '_' and '-' only. */
@@ -162,13 +161,11 @@ export class RecordDecoder {
 	}
 
 	#words(record: Int32Array, to: number, count: number): void {
-		for (let i = 0; i < count; i++) record[to + i] = this.#reader.uint(WORD);
+		for (let i = 0; i < count; i++) record[to + i] = this.#reader.word();
 	}
 
 	#raw(record: Int32Array, to: number, at: number, words: number): void {
-		const bytes = this.#reader.bytes;
-		for (let i = 0; i < words * 4; i++) this.#scratch[i] = bytes[at + i]!;
-		for (let i = 0; i < words; i++) record[to + i] = this.#scratchWords[i]!;
+		for (let i = 0; i < words; i++) record[to + i] = this.#reader.raw(at + 4 * i);
 	}
 }
 

@@ -198,6 +198,33 @@ test("msgpackr can take a record apart and put it together again, and the decode
 	);
 });
 
+test("a record that is used again keeps nothing of what it held", () => {
+	const writes = fc.tuple(arbitraryConntrack(), fc.boolean());
+	fc.assert(
+		fc.property(fc.array(writes, { minLength: 2, maxLength: 5 }), (all) => {
+			const names = arbitraryNames();
+			const used = R.newConntrackRecord();
+			for (const [record, isWhole] of all) {
+				const bytes = encoded((encoder) => {
+					if (isWhole) encoder.set(CONNTRACK, record, 7);
+					else encoder.delete(CONNTRACK, record, 7);
+				}, names);
+				for (const into of [used, R.newConntrackRecord()]) {
+					const reader = new MsgpackReader();
+					reader.reset(bytes, 0, bytes.length);
+					const decoder = new RecordDecoder(reader, names);
+					const elements = reader.array();
+					reader.uint(0xff);
+					if (isWhole) decoder.conntrackSet(elements, into);
+					else decoder.conntrackNamed(elements, into);
+					assert.ok(!reader.failed);
+					if (into !== used) assert.deepEqual(used, into);
+				}
+			}
+		}),
+	);
+});
+
 const anyRecord = fc
 	.tuple(arbitraryConntrack(), arbitraryExpectation(), fc.nat(3))
 	.map(([conntrack, expectation, which]) =>

@@ -225,7 +225,26 @@ test("a bin or string of another length, or one that runs over the end, fails", 
 	);
 });
 
-const CALLS = ["array", "uint", "small", "bin", "binUpTo", "str"] as const;
+test("a word is the integer of up to 32 bits that stands there, wherever it stands", () => {
+	fc.assert(
+		fc.property(uints, fc.nat(6), (value, behind) => {
+			const bytes = Uint8Array.from([...written(value), ...new Uint8Array(behind)]);
+			const [word, uint] = [readerOf(bytes), readerOf(bytes)];
+			assert.equal(word.word(), uint.uint(0xffffffff) | 0);
+			assert.deepEqual([word.failed, word.at], [uint.failed, uint.at]);
+		}),
+	);
+	for (const hex of ["05", "cc05", "cd0005", "ce00000005", "cf0000000000000005"])
+		assert.equal(readerOf(Buffer.from(`${hex}c0c0c0c0c0`, "hex")).word(), 5);
+});
+
+test("a raw word is what memory holds", () => {
+	const words = new Int32Array([1, -2, 0x1234_5678]);
+	const reader = readerOf(new Uint8Array(words.buffer));
+	assert.deepEqual([reader.raw(0), reader.raw(4), reader.raw(8)], [...words]);
+});
+
+const CALLS = ["array", "uint", "small", "word", "bin", "binUpTo", "str"] as const;
 
 function perform(reader: MsgpackReader, call: (typeof CALLS)[number]): number {
 	switch (call) {
@@ -235,6 +254,8 @@ function perform(reader: MsgpackReader, call: (typeof CALLS)[number]): number {
 			return reader.uint(Number.MAX_SAFE_INTEGER);
 		case "small":
 			return reader.uint(9);
+		case "word":
+			return reader.word();
 		case "bin":
 			return reader.bin(4);
 		case "binUpTo":

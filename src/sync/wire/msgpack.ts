@@ -2,6 +2,10 @@
 // No maps, no extensions, no floats, no signed numbers. The reader is directed by what the record must look like:
 // it never builds a value that the sender describes, and never believes a length before checking it.
 
+/** The one byte that no value begins with (msgpack's specification: "never used"). */
+const NEVER = 0xc1;
+const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
 /** Writes into a buffer that the caller keeps large enough; integers take their shortest form. */
 export class MsgpackWriter {
 	bytes: Uint8Array;
@@ -98,6 +102,8 @@ export class MsgpackReader {
 	bytes: Uint8Array = new Uint8Array(0);
 	at = 0;
 	end = 0;
+	/** The same, and below everything once it has failed. */
+	#limit = 0;
 	failed = false;
 	/** It failed because the bytes came to an end. */
 	hasRunOut = false;
@@ -106,13 +112,14 @@ export class MsgpackReader {
 	reset(bytes: Uint8Array, start: number, end: number): void {
 		this.bytes = bytes;
 		this.at = start;
-		this.end = end;
+		this.end = this.#limit = end;
 		this.failed = false;
 		this.hasRunOut = false;
 	}
 
 	fail(): number {
 		this.failed = true;
+		this.#limit = -1;
 		return 0;
 	}
 
@@ -133,17 +140,53 @@ export class MsgpackReader {
 
 	/** An unsigned integer of at most `max` (2^53 - 1 or less). */
 	uint(max: number): number {
-		const at = this.#take(1);
-		if (this.failed) return 0;
-		const first = this.bytes[at]!;
+		const { at } = this;
+		const first = at < this.#limit ? this.bytes[at]! : NEVER;
+		if (first < 0x80) {
+			this.at = at + 1;
+			return first <= max ? first : this.fail();
+		}
+		this.#take(1);
 		let value: number;
-		if (first < 0x80) value = first;
-		else if (first === 0xcc) value = this.#number(1);
+		if (first === 0xcc) value = this.#number(1);
 		else if (first === 0xcd) value = this.#number(2);
 		else if (first === 0xce) value = this.#number(4);
 		else if (first === 0xcf) value = this.#number(4) * 2 ** 32 + this.#number(4);
 		else return this.fail();
 		return value <= max ? value : this.fail();
+	}
+
+	/**
+	 * An unsigned integer of up to 32 bits, as a word, which is signed. Most of a datagram is such numbers: they are read
+	 * without a call for each byte, and none becomes a number on the heap, as one of 2^31 or more would.
+	 */
+	word(): number {
+		const { at, bytes } = this;
+		if (at + 5 > this.#limit) return this.uint(0xffffffff) | 0;
+		const first = bytes[at]!;
+		if (first < 0x80) {
+			this.at = at + 1;
+			return first;
+		}
+		if (first === 0xcc) {
+			this.at = at + 2;
+			return bytes[at + 1]!;
+		}
+		if (first === 0xcd) {
+			this.at = at + 3;
+			return (bytes[at + 1]! << 8) | bytes[at + 2]!;
+		}
+		if (first !== 0xce) return this.uint(0xffffffff) | 0;
+		this.at = at + 5;
+		return (bytes[at + 1]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!;
+	}
+
+	/** The word whose four bytes stand there, in the order in which memory holds them. They have been taken. */
+	raw(at: number): number {
+		const { bytes } = this;
+		return IS_LITTLE_ENDIAN
+			? bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+			: (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 	}
 
 	/** Exactly `length` bytes; the offset at which they begin. */
@@ -172,7 +215,7 @@ export class MsgpackReader {
 	/** Passes over `count` values of the kinds that the wire uses: what a later version has added. */
 	skip(count: number, depth = 3): void {
 		for (let i = 0; i < count && !this.failed; i++) {
-			const first = this.at < this.end ? this.bytes[this.at]! : 0xc1;
+			const first = this.at < this.#limit ? this.bytes[this.at]! : NEVER;
 			if ((first & 0xf0) === 0x90 || first === 0xdc) {
 				if (depth === 0) this.fail();
 				else this.skip(this.array(), depth - 1);
@@ -188,10 +231,9 @@ export class MsgpackReader {
 	length = 0;
 
 	#take(count: number): number {
-		const at = this.at;
-		if (this.failed) return 0;
-		if (at + count > this.end) {
-			this.hasRunOut = true;
+		const { at } = this;
+		if (at + count > this.#limit) {
+			if (!this.failed) this.hasRunOut = true;
 			return this.fail();
 		}
 		this.at = at + count;
