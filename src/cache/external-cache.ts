@@ -111,7 +111,7 @@ export class ExternalCache {
 		if (isConfirmed) this.#refuse(record, version, reason);
 	}
 
-	/** The peer has this entry, in this version. @returns the slot if that was news, else -1 */
+	/** The peer has this entry, in this version; `hash` is that of its key (`store.hash`). @returns the slot if that was news, else -1 */
 	set(record: Int32Array, version: number, now: number, hash = this.store.hash(record)): number {
 		const { store, counters } = this;
 		let slot = store.find(record, hash);
@@ -155,15 +155,21 @@ export class ExternalCache {
 	}
 
 	/** The peer's entry is gone as of this version; `sequence` is that of the datagram which says so. */
-	delete(record: Int32Array, version: number, sequence: number, now: number): void {
+	delete(
+		record: Int32Array,
+		version: number,
+		sequence: number,
+		now: number,
+		hash = this.store.hash(record),
+	): void {
 		const { store, counters } = this;
 		this.#pardon(record, version);
-		let slot = store.find(record);
+		let slot = store.find(record, hash);
 		if (slot < 0) {
 			counters.destroyFailed++;
 			counters.destroyNotFound++;
 			// remembered all the same: the SET that it overtook must not bring the entry back
-			slot = store.insert(record, now);
+			slot = store.insert(record, now, 0, hash);
 		} else {
 			if (this.isCurrent(slot) && version <= store.version(slot)) return;
 			if (store.isLive(slot)) {
@@ -181,11 +187,17 @@ export class ExternalCache {
 	}
 
 	/** The peer has the entry no more, but it has not ended: it stays, unconfirmed, until the next bulk is complete. */
-	withdraw(record: Int32Array, version: number, sequence: number, now: number): void {
+	withdraw(
+		record: Int32Array,
+		version: number,
+		sequence: number,
+		now: number,
+		hash = this.store.hash(record),
+	): void {
 		const { store } = this;
-		const slot = store.find(record);
+		const slot = store.find(record, hash);
 		if (slot < 0 || !store.isLive(slot)) {
-			this.delete(record, version, sequence, now);
+			this.delete(record, version, sequence, now, hash);
 			return;
 		}
 		if (this.isCurrent(slot) && version <= store.version(slot)) return;

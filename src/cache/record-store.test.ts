@@ -56,8 +56,13 @@ test("the store behaves like a map, whatever the order of operations, also while
 				const slot = store.find(record);
 				const known = model.get(key);
 				assert.equal(slot, known?.slot ?? -1);
+				// whoever looks ahead computes the hash once
+				const hash = store.hash(record);
+				store.fetch(hash);
+				assert.equal(store.find(record, hash), slot);
 				if (!known) {
-					model.set(key, { slot: store.insert(record, 0), variant, dead: false });
+					const inserted = variant % 2 ? store.insert(record, 0) : store.insert(record, 0, 0, hash);
+					model.set(key, { slot: inserted, variant, dead: false });
 				} else if (what === 0) {
 					store.remove(slot);
 					model.delete(key);

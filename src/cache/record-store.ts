@@ -37,6 +37,8 @@ export class RecordStore {
 	count = 0;
 	/** Entries that are not dead. */
 	live = 0;
+	/** Of all that `fetch` has read: a read whose result nobody could see would be left out. */
+	fetched = 0;
 	readonly #seed: number;
 	#index: SlotIndex;
 	/** The index before the last growth, while it is being emptied. */
@@ -61,13 +63,13 @@ export class RecordStore {
 
 	/**
 	 * Has the processor fetch what `find` will read. One after another the keys of a datagram wait for memory once each, twice
-	 * where they are found; fetched together, for all of them at once.
+	 * where they are found; fetched in a row they wait together.
 	 */
-	fetch(hash: number): number {
+	fetch(hash: number): void {
 		const at = this.#index.first(hash);
-		if (at < 0) return 0;
+		if (at < 0) return;
 		const slot = this.#index.slotAt(at);
-		return this.slab.words(slot)[this.slab.offset(slot)]!;
+		this.fetched ^= this.slab.words(slot)[this.slab.offset(slot)]!;
 	}
 
 	/** The slot of the entry with the record's key, live or dead; -1 if there is none. */

@@ -68,7 +68,7 @@ test("every record of a datagram comes out, in its order", () => {
 			parts.forEach((part, i) => {
 				const { record, ...rest } = datagram.states[i]!;
 				const op = part.isSet ? "set" : "delete";
-				assert.deepEqual(rest, { kind: part.kind, op, version: part.version, node: 0, detail: 0 });
+				assert.deepEqual(rest, { kind: part.kind, op, version: part.version, hash: 0, node: 0, detail: 0 });
 				if (part.isSet) assert.deepEqual(record, part.record);
 			});
 		}),

@@ -19,6 +19,8 @@ export interface StateRecord {
 	op: StateOp;
 	version: number;
 	record: Int32Array;
+	/** Of the key, in the caches of its sender: see `lookAhead`. */
+	hash: number;
 	/** Whom a claim or a verdict is for. */
 	node: number;
 	/** Of a claim the hash of the state, of a verdict what is wrong. */
@@ -99,7 +101,15 @@ export class Datagram {
 		this.states = Array.from({ length: RECORDS_MAX }, () => {
 			const record = { conntrack: newConntrackRecord(), expectation: newExpectationRecord() };
 			this.#records.push(record);
-			return { kind: CONNTRACK, op: "set", version: 0, record: record.conntrack, node: 0, detail: 0 };
+			return {
+				kind: CONNTRACK,
+				op: "set",
+				version: 0,
+				record: record.conntrack,
+				hash: 0,
+				node: 0,
+				detail: 0,
+			};
 		});
 	}
 

@@ -73,7 +73,15 @@ test("a verdict on what was claimed before the origin restarted takes nothing ou
 	const external = externalOf(b, a);
 	const record = recordOf(7, 0);
 	const version = external.store.version(external.store.find(record));
-	const verdict = { kind: 0, op: "verdict", record, version, node: b.id, detail: VERDICT.neverWas } as const;
+	const verdict = {
+		kind: 0,
+		op: "verdict",
+		record,
+		version,
+		hash: 0,
+		node: b.id,
+		detail: VERDICT.neverWas,
+	} as const;
 	const told = (): void => b.ftfw.equality.refuted(b.ftfw.peers[0]!, verdict);
 	// the versions of its new life are another count, and none of them is as high
 	external.beginEpoch();

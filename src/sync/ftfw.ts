@@ -15,6 +15,7 @@ import { type Difference, Equality, VERDICT } from "./equality.ts";
 import { ExpectationGate } from "./expectation-gate.ts";
 import type { FtfwOptions } from "./ftfw-options.ts";
 import { epochTagOf, readHello, sameBytes } from "./handshake.ts";
+import { lookAhead } from "./look-ahead.ts";
 import { ftfwMode, type ModeParts, type ReplicationMode } from "./mode.ts";
 import { Outgoing } from "./outgoing.ts";
 import { supersede, unsupersede } from "./ownership.ts";
@@ -279,6 +280,7 @@ export class Ftfw {
 		this.contacts.heard(peer, this.#frame, now);
 		if ((this.#frame.flags & FLAG_ACK) !== 0) peer.ackOwed++;
 		if (datagram.stateCount > 0) peer.toldSince = Math.max(peer.toldSince, this.#frame.sequence);
+		lookAhead(datagram, peer.external);
 		const verdicts: [StateRecord, number][] = [];
 		for (let i = 0; i < datagram.stateCount; i++) this.#state(peer, datagram.states[i]!, verdicts, now);
 		counters.recordsReceived += datagram.stateCount;
@@ -292,14 +294,14 @@ export class Ftfw {
 	}
 
 	#state(peer: Peer, state: StateRecord, verdicts: [StateRecord, number][], now: number): void {
-		const { kind, op, record, version } = state;
+		const { kind, op, record, version, hash } = state;
 		const seconds = Math.floor(now / 1000);
 		const external = peer.external[kind];
 		const isOld = this.#frame.sequence < peer.bulkSince;
 		if (isOld && (op === "set" || op === "delete" || op === "withdraw")) return;
 		switch (op) {
 			case "set": {
-				const slot = external.set(record, version, seconds);
+				const slot = external.set(record, version, seconds, hash);
 				if (slot < 0) return;
 				if (this.peers.length > 1) supersede(this.peers, peer, kind, slot, record);
 				if (kind === CONNTRACK) peer.gate?.masterTold(record);
@@ -307,10 +309,10 @@ export class Ftfw {
 				return;
 			}
 			case "delete":
-				external.delete(record, version, this.#frame.sequence, seconds);
+				external.delete(record, version, this.#frame.sequence, seconds, hash);
 				return;
 			case "withdraw":
-				external.withdraw(record, version, this.#frame.sequence, seconds);
+				external.withdraw(record, version, this.#frame.sequence, seconds, hash);
 				return;
 			case "claim": {
 				const wrong = state.node === this.node ? this.equality.judge(peer, state, now) : 0;
