@@ -54,6 +54,26 @@ test("a node that speaks a later version, and ours too, is understood", () => {
 	assert.equal(a.ftfw.counters.badVersion, 0);
 });
 
+test("two nodes that meet hear each other within some round trips", () => {
+	const sim = new Simulation(1, 2);
+	const begin = sim.now;
+	const hearEachOther = () => sim.nodes.every(({ ftfw }) => ftfw.peers[0]?.hears);
+	while (!hearEachOther() && sim.now < begin + 100) sim.run(1);
+	assert.ok(sim.now - begin <= 12, `${sim.now - begin} ms`);
+});
+
+test("who greets in a flood gets a few answers at once, and one in twenty milliseconds", () => {
+	const sim = new Simulation(1, 1);
+	const [a] = sim.nodes as [SimulatedNode];
+	sim.run(15_000);
+	const before = sim.datagrams;
+	for (let i = 0; i < 1000; i++) {
+		sim.run(1);
+		greet(a, 9, [PROTOCOL_VERSION, PROTOCOL_VERSION], sim.now);
+	}
+	assert.ok(sim.datagrams - before <= 56, `${sim.datagrams - before} answers`);
+});
+
 test("strangers who answer no challenge never take the place of a peer", () => {
 	const sim = new Simulation(2, 2);
 	const [a, b] = sim.nodes as [SimulatedNode, SimulatedNode];

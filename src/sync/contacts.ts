@@ -16,6 +16,7 @@ import type { ReplicationMode } from "./mode.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { Control, PEERS_MAX, type Peer } from "./peer.ts";
 import { differencesOf } from "./peer-differences.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { Rivalry } from "./rivalry.ts";
 import type { Reject, SyncCounters } from "./sync-counters.ts";
 import { EPOCH_SIZE, FLAG_HELLO, type Frame, HEADER_SIZE } from "./wire/frame.ts";
@@ -32,6 +33,8 @@ const HELLO_FIRST_EVERY = 100;
 const FIRST = 10_000;
 const HELLO_ALWAYS_EVERY = 3000;
 const HELLO_ANSWER_EVERY = 20;
+/** So many answers go at once: two nodes that meet need two each, and a flood gets no more than one in HELLO_ANSWER_EVERY. */
+const HELLO_ANSWERS_AT_ONCE = 4;
 /** Epochs that greet and are not adopted: who does not answer its challenge makes room for others. */
 const CANDIDATES_MAX = 32;
 const CANDIDATE_KEPT = 2000;
@@ -97,6 +100,7 @@ export class Contacts {
 	 */
 	termBegan = -1;
 	#hasBeenBackup = false;
+	readonly #answers = new RateLimit(1000 / HELLO_ANSWER_EVERY, HELLO_ANSWERS_AT_ONCE);
 	#startedAt: number | undefined;
 	#isHelloWanted = false;
 	/** Milliseconds between two HELLOs that nobody waits for. */
@@ -188,7 +192,9 @@ export class Contacts {
 		this.#startedAt ??= now;
 		const alone = now - this.#startedAt < FIRST ? HELLO_FIRST_EVERY : HELLO_EVERY;
 		this.#every = isAlone ? alone : HELLO_ALWAYS_EVERY;
-		if (now - this.#helloAt >= this.#helloEvery) this.sendHello(now);
+		if (now - this.#helloAt < this.#helloEvery) return;
+		if (this.#isHelloWanted) this.#answers.take(now);
+		this.sendHello(now);
 	}
 
 	get #helloEvery(): number {
@@ -365,9 +371,9 @@ export class Contacts {
 		for (const line of differencesOf(peer, before, this.state)) this.#options.notice(line);
 	}
 
-	/** Answers at once, or with the next tick if an answer has just gone out. */
+	/** Answers at once, or a little later if many answers have just gone out. */
 	#wantHello(now: number): void {
-		if (now - this.#helloAt >= HELLO_ANSWER_EVERY) this.sendHello(now);
+		if (this.#answers.take(now)) this.sendHello(now);
 		else this.#isHelloWanted = true;
 	}
 
