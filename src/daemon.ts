@@ -331,6 +331,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			externals,
 			ftfw,
 			channel,
+			silent: () => link.silent,
 			listener,
 			dump: dumps,
 			router,

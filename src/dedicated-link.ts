@@ -2,11 +2,11 @@
 import type { Channel } from "./channel/channel.ts";
 import { DatagramChannel } from "./channel/datagram-channel.ts";
 import { RedundantChannel } from "./channel/redundant-channel.ts";
-import { SourceGuard } from "./channel/source-guard.ts";
+import { type Attendance, SourceGuard } from "./channel/source-guard.ts";
 import { TcpChannel } from "./channel/tcp-channel.ts";
 import type { Config, LinkConfig } from "./config/config.ts";
 import { formatBytes, parseAddress } from "./conntrack/address.ts";
-import { linkOf, speakersOf } from "./setup.ts";
+import { linkOf, ownAddresses, speakersOf } from "./setup.ts";
 import type { Ftfw } from "./sync/ftfw.ts";
 import type { Clock } from "./system/clock.ts";
 import type { DaemonLog } from "./system/log.ts";
@@ -31,6 +31,18 @@ export interface DedicatedLink {
 	device: string;
 	/** A line for the operator on who may speak on each. */
 	readonly speakers: string;
+	/** Who should be there and was never heard. */
+	readonly silent: SilentNode[];
+}
+
+/** A node that was never heard. */
+export interface SilentNode {
+	/** Absent: a link that takes whoever comes, and nobody has. */
+	address?: string;
+	/** The links on which it is expected. */
+	devices: string[];
+	/** Something has come from it, but no handshake was made. */
+	hasSpoken: boolean;
 }
 
 /** @throws Error with a line for the operator when a link cannot be opened; the others are closed then */
@@ -61,6 +73,10 @@ export function openLinks(options: LinkOptions): DedicatedLink {
 			if (opened.length === 1) return opened[0]!.speakers();
 			return opened.map((one) => `${one.channel.device}: ${one.speakers()}`).join("\n");
 		},
+		get silent() {
+			const links = opened.map((one) => ({ device: one.channel.device, attendance: one.attendance() }));
+			return silentNodes(links, ownAddresses());
+		},
 	};
 }
 
@@ -78,9 +94,39 @@ function restored(ftfw: Ftfw, now: number): void {
 	if (!ftfw.mode.isAcknowledged) ftfw.bulk(now);
 }
 
+/**
+ * The nodes that were never heard on any link. What a link with `Peers` expects may as well come over another one.
+ *
+ * @param own addresses of this host, which may stand in `Peers`
+ */
+export function silentNodes(
+	links: readonly { device: string; attendance: readonly Attendance[] }[],
+	own: ReadonlySet<string>,
+): SilentNode[] {
+	const nodes = new Map<string, SilentNode & { isHeard: boolean }>();
+	for (const { device, attendance } of links) {
+		for (const { address, hasSpoken, isHeard } of attendance) {
+			if (address !== undefined && own.has(address)) continue;
+			const key = address ?? `on ${device}`;
+			const node = nodes.get(key) ?? {
+				...(address !== undefined && { address }),
+				devices: [],
+				hasSpoken: false,
+				isHeard: false,
+			};
+			nodes.set(key, node);
+			node.devices.push(device);
+			node.hasSpoken ||= hasSpoken;
+			node.isHeard ||= isHeard;
+		}
+	}
+	return [...nodes.values()].filter((node) => !node.isHeard).map(({ isHeard: _, ...node }) => node);
+}
+
 interface Opened {
 	channel: Channel;
 	speakers: () => string;
+	attendance: () => Attendance[];
 }
 
 function openDatagram(config: LinkConfig, { config: whole, native, clock, log }: LinkOptions): Opened {
@@ -94,7 +140,11 @@ function openDatagram(config: LinkConfig, { config: whole, native, clock, log }:
 		warning: (text) => log.warning(text),
 	});
 	const channel = new DatagramChannel(native, link, guard);
-	return { channel, speakers: () => guard.describe(channel.counters.foreign) };
+	return {
+		channel,
+		speakers: () => guard.describe(channel.counters.foreign),
+		attendance: () => guard.attendance,
+	};
 }
 
 function openTcp(config: LinkConfig, { native, clock, log, ftfw }: LinkOptions): Opened {
@@ -113,6 +163,14 @@ function openTcp(config: LinkConfig, { native, clock, log, ftfw }: LinkOptions):
 		speakers: () => {
 			const { foreign } = channel.counters;
 			return `only the destinations may connect${foreign === 0 ? "" : `, ${foreign} others refused`}`;
+		},
+		attendance: () => {
+			const heard = new Map([...channel.heard].map(([address, isHeard]) => [canonical(address), isHeard]));
+			return peers.map(({ text }) => ({
+				address: text,
+				hasSpoken: heard.has(text),
+				isHeard: heard.get(text) ?? false,
+			}));
 		},
 	};
 }

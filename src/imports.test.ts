@@ -61,6 +61,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 			"policy/codes",
 			"sync/in-flight",
 			"sync/mode",
+			"sync/peer-differences",
 		],
 		types: EVERYTHING,
 		node: [],

@@ -254,10 +254,11 @@ export class Operations {
 			return "commit still in progress, external cache not flushed";
 		}
 		// what an operator has taken out must not come back by itself
-		for (const { equality } of ftfw.peers) equality.isSuspended = true;
+		for (const { equality } of ftfw.peers) equality.suspend();
 		for (const kind of KINDS) {
 			for (const cache of externals(kind)) await walkSlices(clock, cache.store, (slot) => cache.drop(slot));
 		}
+		for (const { equality } of ftfw.peers) equality.emptied();
 		return undefined;
 	}
 

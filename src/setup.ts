@@ -213,6 +213,16 @@ function networksOf(device: string): Network[] {
 	}
 }
 
+/** All addresses of this host, as this program writes them; none when the system does not tell. */
+export function ownAddresses(): ReadonlySet<string> {
+	try {
+		const lists = Object.values(networkInterfaces());
+		return new Set(lists.flatMap((list) => list!.map(({ address }) => formatBytes(bytesOf(address)))));
+	} catch {
+		return new Set();
+	}
+}
+
 function deviceWith(address: string): string | undefined {
 	for (const [name, list] of Object.entries(networkInterfaces())) {
 		if (list?.some((info) => info.address === address)) return name;

@@ -35,7 +35,7 @@ function setUp() {
 		const peer = a.ftfw.peers.find((one) => one.node === node)!;
 		verification.differs(peer, { kind: CONNTRACK, record: recordOf(port, 0), what: VERDICT.older });
 	};
-	return { a, verification, differ };
+	return { sim, a, verification, differ };
 }
 
 /** By node, the source ports of which the answer tells. */
@@ -82,4 +82,40 @@ test("what differs is told of a hundred entries of each node", async () => {
 		told(await run).map((keys) => keys.length),
 		[100, 1],
 	);
+});
+
+test("a copy that an operator has emptied is not equal, on either side, and is told at once", async () => {
+	const { sim, a, verification } = setUp();
+	const [b] = sim.nodes.slice(1) as [SimulatedNode];
+	const { ftfw } = b;
+	for (let key = 0; key < 50; key++) sim.set(a, key, 1);
+	for (let key = 50; key < 100; key++) sim.set(b, key, 1);
+	sim.run(8000);
+	assert.equal((await verification.run("2")).isEqual, true);
+	const empty = (peer: (typeof ftfw.peers)[number]): void => {
+		const [external] = peer.external;
+		peer.equality.suspend();
+		for (let slot = 0; slot < external.store.end; slot++)
+			if (external.store.isLive(slot)) external.drop(slot);
+		peer.equality.emptied();
+	};
+	const [ofB] = a.ftfw.peers.filter(({ node }) => node === b.id);
+	const [ofA] = ftfw.peers.filter(({ node }) => node === a.id);
+	for (const peer of [ofB!, ofA!]) {
+		empty(peer);
+		const before = sim.now;
+		const { text, json, isEqual } = await verification.run("2");
+		assert.equal(isEqual, false);
+		const { equal, theirs, ours } = JSON.parse(json).peers[0];
+		assert.equal(equal, false);
+		const [told, other] = peer === ofB ? [theirs, ours] : [ours, theirs];
+		assert.deepEqual([told.suspended, told.equal, other.suspended], [true, false, false]);
+		const place =
+			peer === ofB ? "held here: EMPTIED by -f external" : "held there: EMPTIED there by -f external";
+		assert.match(text, new RegExp(place));
+		assert.ok(sim.now - before < 3000, "nobody waits for what cannot come");
+		(peer === ofB ? b : a).ftfw.bulk(sim.now);
+		sim.run(3000);
+		assert.equal((await verification.run("2")).isEqual, true);
+	}
 });

@@ -6,7 +6,9 @@ import type { NameTable } from "./conntrack/names.ts";
 import { formatNode } from "./conntrack/node-id.ts";
 import { formatRefusals, refusalCounts } from "./policy/codes.ts";
 import { type Json, jsonLine } from "./stats/json.ts";
+import { emptiedText } from "./stats/render-cluster.ts";
 import { type Difference, type Ftfw, VERDICT } from "./sync/ftfw.ts";
+import { modeName } from "./sync/mode.ts";
 import type { Peer } from "./sync/peer.ts";
 import type { Ticker } from "./sync/ticker.ts";
 import type { Clock } from "./system/clock.ts";
@@ -123,8 +125,8 @@ export class Verification {
 		one.claimedAt ??= clock.now();
 		return (
 			clock.now() - one.claimedAt >= VERDICTS_MS &&
-			(peer.equality.isSuspended || peer.equality.verifiedAt >= startedAt) &&
-			verifiedByPeer(peer) >= startedAt
+			(isKnownEmptied(peer) || peer.equality.verifiedAt >= startedAt) &&
+			(saysEmptied(peer, startedAt) || verifiedByPeer(peer) >= startedAt)
 		);
 	}
 
@@ -147,7 +149,7 @@ export class Verification {
 		}
 		const { equality } = peer;
 		const theirs = equality.isSuspended
-			? SUSPENDED
+			? emptied("here", peer.state.mode)
 			: verdictOf({
 					isVerified: equality.verifiedAt >= startedAt,
 					wrong: equality.refuted - before.refuted,
@@ -157,13 +159,15 @@ export class Verification {
 						(count, reason) => count + peer.external[1].refusals[reason]!,
 					),
 				});
-		const ours = verdictOf({
-			isVerified: verifiedByPeer(peer) >= startedAt,
-			wrong: equality.wrong - before.wrong,
-			repairs: 0,
-			refused: equality.report?.refused ?? 0,
-			refusals: equality.refusals,
-		});
+		const ours = equality.report?.isEmptied
+			? emptied("there", this.#options.ftfw.mode.id)
+			: verdictOf({
+					isVerified: verifiedByPeer(peer) >= startedAt,
+					wrong: equality.wrong - before.wrong,
+					repairs: 0,
+					refused: equality.report?.refused ?? 0,
+					refusals: equality.refusals,
+				});
 		const lines = [
 			`${address}: of its entries ${held(peer)} are held here: ${theirs.text}`,
 			`${address}: of our ${this.#options.ftfw.entries} entries, as held there: ${ours.text}`,
@@ -181,12 +185,19 @@ export class Verification {
 	}
 }
 
-/** `-f external`: an operator wants it so. */
-const SUSPENDED = {
-	text: "not compared, emptied by -f; -n fetches them again",
-	json: { suspended: true },
-	isEqual: true,
-};
+/** `-f external`: an operator wants it so, and whoever looks has to know that there is no copy. */
+function emptied(where: "here" | "there", originMode: number) {
+	const text = emptiedText(where, modeName(originMode));
+	return { text, json: { suspended: true, equal: false }, isEqual: false };
+}
+
+/** What an operator has emptied here differs, as is to be expected: there is nothing to wait for. */
+const isKnownEmptied = ({ equality }: Peer): boolean => equality.isSuspended && equality.differing > 0;
+
+/** The same of the peer's copy, by a report that has come since. */
+function saysEmptied({ equality: { report } }: Peer, since: number): boolean {
+	return report?.isEmptied === true && report.at >= since && report.differing > 0;
+}
 
 function verdictOf(found: {
 	isVerified: boolean;

@@ -245,3 +245,27 @@ test("a spoilt datagram, a repeated one and one's own are not good", () => {
 	sim.run(2500);
 	assert.ok(answers.length > 0 && answers.at(-1), "of the new epoch");
 });
+
+test("who is listed and has said nothing, or nothing good, is known", () => {
+	const { guard, admits, hear } = newGuard(listed("10.0.0.2", "fd00::2", "10.0.0.3", "10.0.0.4"));
+	admits("10.0.0.3", "10.0.0.4", "10.0.0.9");
+	hear("10.0.0.4");
+	assert.deepEqual(guard.attendance, [
+		{ address: "10.0.0.2", hasSpoken: false, isHeard: false },
+		{ address: "10.0.0.3", hasSpoken: true, isHeard: false },
+		{ address: "10.0.0.4", hasSpoken: true, isHeard: true },
+	]);
+});
+
+test("where nobody is listed it is known whether anybody has spoken", () => {
+	for (const speakers of [{ who: "all" } as const, first("10.0.0.0/24")]) {
+		const { guard, admits, hear } = newGuard(speakers);
+		if (speakers.who === "first") admits("192.0.2.1");
+		assert.deepEqual(guard.attendance, [{ hasSpoken: false, isHeard: false }]);
+		admits("10.0.0.2");
+		assert.deepEqual(guard.attendance, [{ hasSpoken: true, isHeard: false }]);
+		hear("10.0.0.2");
+		admits("10.0.0.2");
+		assert.deepEqual(guard.attendance, [{ hasSpoken: true, isHeard: true }]);
+	}
+});

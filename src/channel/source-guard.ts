@@ -18,6 +18,16 @@ export type Speakers =
 	/** The first node that shakes hands, out of the link's own networks as they are now. */
 	| { who: "first"; networks: () => readonly Network[] };
 
+/** What has been heard of a node that a link knows by its address, or of whoever there is. */
+export interface Attendance {
+	/** Absent: the link takes nodes that it does not know beforehand. */
+	address?: string;
+	/** Something has come that was not refused for its source address. */
+	hasSpoken: boolean;
+	/** Something good has, of a node that has shaken hands. */
+	isHeard: boolean;
+}
+
 export interface SourceGuardOptions {
 	/** Of the link. */
 	family: 4 | 6;
@@ -36,6 +46,10 @@ const NAME_WORDS = NAME_SIZE / 4;
 const ADDRESS_AT = { 4: 1, 6: 2 } as const;
 const ADDRESS_WORDS = { 4: 1, 6: 4 } as const;
 
+/** Bits of an attendance. */
+const SPOKEN = 1;
+const HEARD = 2;
+
 /** Milliseconds between two log lines, and between two looks at the interface. */
 const WARN_EVERY = 10_000;
 const LEARN_EVERY = 1000;
@@ -47,6 +61,8 @@ export class SourceGuard {
 	readonly #size: number;
 	/** Addresses, one behind the other; undefined while the first node is awaited. */
 	#listed: Int32Array | undefined;
+	/** Bits of each listed address, else of all together. */
+	#attendance = new Uint8Array(1);
 	/** Of each network its address and its mask, one behind the other. */
 	#networks = new Int32Array(0);
 	#networksText = "";
@@ -61,25 +77,28 @@ export class SourceGuard {
 		this.#at = ADDRESS_AT[family];
 		this.#size = ADDRESS_WORDS[family];
 		this.#isOpen = speakers.who === "all";
-		if (speakers.who === "listed")
+		if (speakers.who === "listed") {
 			this.#listed = packed(speakers.addresses.filter((each) => this.#isOurs(each)));
+			this.#attendance = new Uint8Array(this.#listed.length / this.#size);
+		}
 		if (speakers.who === "first") this.#learn(clock.now());
 	}
 
 	/** Whether a datagram is looked at. `names` are the source addresses of a batch as the kernel wrote them, `i` its number. */
 	admits(names: Int32Array, i: number): boolean {
-		if (this.#isOpen) return true;
 		const at = i * NAME_WORDS + this.#at;
-		return (
-			(this.#listed ? this.#isListed(this.#listed, names, at) : this.#isNear(names, at)) ||
-			this.#refuse(names, at)
-		);
+		const place = this.#place(names, at);
+		if (place < 0) return this.#refuse(names, at);
+		this.#attendance[place]! |= SPOKEN;
+		return true;
 	}
 
 	/** The datagram was a good one of a node that has shaken hands. The first such node is the only one from then on. */
 	heard(names: Int32Array, i: number): void {
-		if (this.#isOpen || this.#listed) return;
 		const at = i * NAME_WORDS + this.#at;
+		const place = this.#place(names, at);
+		if (place >= 0) this.#attendance[place]! |= HEARD;
+		if (this.#isOpen || this.#listed) return;
 		this.#listed = names.slice(at, at + this.#size);
 		this.#options.notice(
 			`listening to ${this.#textOf(this.#listed)} alone, the first node that has shaken hands: Peers or a key let others speak`,
@@ -96,7 +115,24 @@ export class SourceGuard {
 		return `only ${this.#textOf(this.#listed)} may speak, the first node that has shaken hands${dropped}`;
 	}
 
-	#isListed(listed: Int32Array, names: Int32Array, at: number): boolean {
+	/** Who of those that may speak has spoken so far. */
+	get attendance(): Attendance[] {
+		const listed = this.#options.speakers.who === "listed" ? this.#listed : undefined;
+		return Array.from(this.#attendance, (bits, i) => ({
+			...(listed && { address: this.#textOf(listed.slice(i * this.#size, (i + 1) * this.#size)) }),
+			hasSpoken: (bits & SPOKEN) !== 0,
+			isHeard: (bits & HEARD) !== 0,
+		}));
+	}
+
+	/** Where the attendance of this source address is; negative: it may not speak. */
+	#place(names: Int32Array, at: number): number {
+		if (this.#isOpen) return 0;
+		if (this.#listed) return this.#listedAt(this.#listed, names, at);
+		return this.#isNear(names, at) ? 0 : -1;
+	}
+
+	#listedAt(listed: Int32Array, names: Int32Array, at: number): number {
 		const size = this.#size;
 		// what tells addresses of one network apart stands at their end
 		const last = names[at + size - 1];
@@ -104,9 +140,9 @@ export class SourceGuard {
 			if (listed[from + size - 1] !== last) continue;
 			let word = 0;
 			while (word < size && listed[from + word] === names[at + word]) word++;
-			if (word === size) return true;
+			if (word === size) return from / size;
 		}
-		return false;
+		return -1;
 	}
 
 	#isNear(names: Int32Array, at: number): boolean {

@@ -76,6 +76,8 @@ export class TcpChannel implements Channel {
 	readonly #outgoing: readonly Outgoing[];
 	/** What others have opened, by address; a new one of the same address takes its place. Bounded: the destinations. */
 	readonly #incoming = new Map<string, net.Socket>();
+	/** Those that have ever connected, and whether something good came; addresses as the system writes them. Bounded as above. */
+	readonly heard = new Map<string, boolean>();
 	/** Datagrams of this turn of the event loop, with their lengths. Bounded: what is in it goes out when it is full. */
 	readonly #batch = Buffer.alloc(64 * (LENGTH_SIZE + DATAGRAM_MAX));
 	#batched = 0;
@@ -231,13 +233,17 @@ export class TcpChannel implements Channel {
 		}
 		this.#incoming.get(address)?.destroy();
 		this.#incoming.set(address, socket);
+		let isHeard = this.heard.get(address) ?? false;
+		this.heard.set(address, isHeard);
 		// the other node's link may have a larger MTU
 		const reader = new FrameReader(DATAGRAM_MAX);
 		socket.on("data", (chunk) => {
 			const isSound = reader.take(chunk, (bytes, start, end) => {
 				counters.receivedPackets++;
 				counters.receivedBytes += end - start;
-				this.#handler(bytes, start, end);
+				if (!this.#handler(bytes, start, end) || isHeard) return;
+				isHeard = true;
+				this.heard.set(address, true);
 			});
 			this.#batchEnd();
 			if (!isSound) {

@@ -9,6 +9,7 @@ import type { EventCounters } from "../netlink/event-listener.ts";
 import type { Ftfw } from "../sync/ftfw.ts";
 import { modeName } from "../sync/mode.ts";
 import type { Peer } from "../sync/peer.ts";
+import { differences } from "../sync/peer-differences.ts";
 import type { EqualityStats, InjectStats, NodeStats, PeerStats, RuntimeStats } from "./counters.ts";
 import {
 	type CacheStats,
@@ -123,14 +124,14 @@ function theirEquality({ equality, external }: Peer, now: number): EqualityStats
 /** What the peer holds of ours, as it has reported. */
 function ourEquality({ equality: { report, refusals, wrong } }: Peer, now: number): EqualityStats {
 	if (!report) return { differing: 0, refused: 0, refusals: [], wrong, isSuspended: false };
-	const { at, age, differing, refused } = report;
+	const { at, age, differing, refused, isEmptied } = report;
 	return {
 		...(Number.isFinite(age) ? { verifiedSeconds: (now - at + age) / 1000 } : {}),
 		differing,
 		refused,
 		refusals,
 		wrong,
-		isSuspended: false,
+		isSuspended: isEmptied,
 	};
 }
 
@@ -144,7 +145,6 @@ function modeStats({ mode }: Ftfw, peer: Peer): Partial<PeerStats> {
 	if (mode.id === state.mode && isReliable) return {};
 	return {
 		mode: modeName(state.mode),
-		isOtherMode: mode.id !== state.mode,
 		isUnrepaired: true,
 		hasNoCache: state.hasNoCache,
 		...(unconfirmed > 0 && !peer.isReceivingBulk && { unconfirmed }),
@@ -164,6 +164,7 @@ export function peerStats(ftfw: Ftfw, now: number): PeerStats[] {
 		isActiveActive: peer.state.isActiveActive,
 		term: peer.state.term,
 		...modeStats(ftfw, peer),
+		...differences(peer.state, ftfw.contacts.state),
 		theirs: theirEquality(peer, now),
 		ours: ourEquality(peer, now),
 	}));

@@ -162,8 +162,10 @@ export interface PeerStats {
 	term: number;
 	/** How it replicates; absent: Mode FTFW, as this node. */
 	mode?: string;
-	/** Its mode is another one than this node's. */
+	/** What its configuration has otherwise than this node's, and should not. */
 	isOtherMode?: boolean;
+	isOtherRole?: boolean;
+	isOtherFilter?: boolean;
 	/** It does not put right what differs, or this node does not: `-n` does. */
 	isUnrepaired?: boolean;
 	/** Entries that its last bulk did not confirm, because datagrams of it were lost. */
@@ -187,7 +189,7 @@ export interface EqualityStats {
 	refusals: ArrayLike<number>;
 	/** Single entries that were found wrong since the start. */
 	wrong: number;
-	/** An operator has emptied the cache: nothing is compared until the next bulk. */
+	/** An operator has emptied the cache, and not had it filled since. */
 	isSuspended: boolean;
 }
 
@@ -195,6 +197,18 @@ export interface EqualityStats {
 export interface ClusterStats {
 	node: NodeStats;
 	peers: readonly PeerStats[];
+	/** Who should be there and was never heard. */
+	silent?: readonly SilentStats[];
+}
+
+/** A node that was never heard. */
+export interface SilentStats {
+	/** Absent: nobody was heard on a link that takes whoever comes. */
+	address?: string;
+	/** The links on which it is expected. */
+	devices: readonly string[];
+	/** Something has come from it, but no handshake was made. */
+	hasSpoken: boolean;
 }
 
 /** This node among the others. */

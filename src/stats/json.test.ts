@@ -119,6 +119,24 @@ test("a peer says whether it is equal, and why not", () => {
 	);
 	assert.deepEqual(node, { role: "primary", term: 3, mode: "FTFW", rival: "a" });
 	assert.equal(peers[0].heardMillisecondsAgo, null);
+	assert.deepEqual(
+		[peers[0].isOtherMode, peers[0].isOtherRole, peers[0].isOtherFilter],
+		[false, false, false],
+	);
+	const { silent } = parse(
+		clusterJson({
+			node: { isPrimary: true, isActiveActive: false, term: 3 },
+			peers: [],
+			silent: [
+				{ devices: ["eth3"], hasSpoken: false },
+				{ address: "10.1.1.3", devices: ["eth3"], hasSpoken: true },
+			],
+		}),
+	);
+	assert.deepEqual(silent, [
+		{ address: null, devices: ["eth3"], hasSpoken: false },
+		{ address: "10.1.1.3", devices: ["eth3"], hasSpoken: true },
+	]);
 });
 
 test("the policy tells its checks by rule, and what it keeps back", () => {

@@ -80,9 +80,10 @@ export const processesJson = (processes: readonly ProcessStats[]): Json =>
 	processes.map((one) => ({ ...one }));
 
 /** The members of `node` and `peers`. */
-export const clusterJson = ({ node, peers }: ClusterStats): { [member: string]: Json } => ({
+export const clusterJson = ({ node, peers, silent = [] }: ClusterStats): { [member: string]: Json } => ({
 	node: { ...roleJson(node), ...(node.rival === undefined ? {} : { rival: node.rival }) },
 	peers: peers.map(peerJson),
+	silent: silent.map(({ address, devices, hasSpoken }) => ({ address: address ?? null, devices, hasSpoken })),
 });
 
 export const securityJson = ({ text, badSeal }: SecurityStats): Json => ({
@@ -120,6 +121,9 @@ const peerJson = (peer: PeerStats): Json => ({
 	held: peer.held,
 	unconfirmed: peer.unconfirmed ?? 0,
 	isCompared: peer.hasNoCache !== true,
+	isOtherMode: peer.isOtherMode ?? false,
+	isOtherRole: peer.isOtherRole ?? false,
+	isOtherFilter: peer.isOtherFilter ?? false,
 	theirs: equalityJson(peer.theirs, peer.state),
 	ours: equalityJson(peer.ours, peer.state),
 });

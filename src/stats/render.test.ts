@@ -269,32 +269,6 @@ test("peers are a last block of -s and -s network, only when they are given", ()
 	assert.ok(renderNetwork(makeNetworkStats(), [eth3], cluster).endsWith(`recv\n\n${block}`));
 });
 
-test("the modes stand in the peers' block where one of them is not FTFW", () => {
-	const base = makePeerStats(2, "10.0.0.2");
-	const stats = (peer: Partial<typeof base>) =>
-		renderNetwork(makeNetworkStats(), [], {
-			node: { isPrimary: false, isActiveActive: false, term: 0, mode: "NOTRACK" },
-			peers: [{ ...base, state: "up", mode: "NOTRACK", isUnrepaired: true, ...peer }],
-		});
-	const theirs = { ...base.theirs, verifiedSeconds: 20, differing: 3 };
-	assert.match(stats({}), /this node: role=backup term=0 mode=NOTRACK\n/);
-	assert.match(
-		stats({}),
-		/rx-age=never held=0 role=backup term=0 mode=NOTRACK\n {2}its entries here: not verified yet\n/,
-	);
-	assert.match(
-		stats({ theirs }),
-		/its entries here: DIFFERENT, .* 3 of 1024 parts differ .*; what was lost is not sent again unasked, ask with -n\n/,
-	);
-	assert.match(stats({ unconfirmed: 7 }), /; 7 not confirmed by its last bulk; .* ask with -n\n/);
-	assert.match(stats({ mode: "ALARM", isOtherMode: true }), /mode=ALARM\n {2}ANOTHER MODE than this node's/);
-	assert.match(stats({ mode: "ALARM", theirs }), /unasked before it is repeated\n/);
-	assert.match(
-		stats({ hasNoCache: true }),
-		/its entries here: not compared, its node keeps no internal cache\n/,
-	);
-});
-
 const GENERAL = `cache internal:
 current active connections:	           3
 connections created:		           6	failed:	           0

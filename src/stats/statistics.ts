@@ -27,6 +27,7 @@ import {
 	makeTrafficStats,
 	type QueueStats,
 	type ResendEntry,
+	type SilentStats,
 } from "./counters.ts";
 import {
 	clusterJson,
@@ -70,6 +71,8 @@ export interface StatisticsSources {
 	injection?: Pick<Injection, "counters" | "waiting">;
 	/** The expectation policy's counts; absent where expectations are not replicated. */
 	policy?: { readonly counts: PolicyStats["counts"]; readonly onViolation: string };
+	/** Who should be on the dedicated links and was never heard. */
+	silent: () => readonly SilentStats[];
 	/** How the dedicated link is protected, in a line. */
 	security: { readonly text: string };
 	clock: Clock;
@@ -205,8 +208,8 @@ export class Statistics {
 	}
 
 	#cluster(): ClusterStats {
-		const { ftfw, clock } = this.#from;
-		return { node: nodeStats(ftfw), peers: peerStats(ftfw, clock.now()) };
+		const { ftfw, clock, silent } = this.#from;
+		return { node: nodeStats(ftfw), peers: peerStats(ftfw, clock.now()), silent: silent() };
 	}
 
 	#policy(): PolicyStats | undefined {

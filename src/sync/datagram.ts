@@ -59,6 +59,7 @@ const SHAPES: ReadonlyMap<number, Shape> = new Map<number, Shape>([
 	[RecordType.report, { numbers: 6, bytes: 0 }],
 	[RecordType.refusals, { numbers: 1 + REFUSAL_REASONS, bytes: 0 }],
 	[RecordType.verify, { numbers: 1, bytes: 0 }],
+	[RecordType.emptied, { numbers: 1, bytes: 0 }],
 	[RecordType.fetch, { numbers: 3, bytes: 0 }],
 	[RecordType.fetched, { numbers: 5, bytes: 0 }],
 ]);

@@ -32,6 +32,14 @@ function rot(
 	spoil(store.slab.words(slot), store.slab.offset(slot));
 }
 
+/** -f external: the node forgets what the other has told. */
+function takeOut(node: SimulatedNode, of: SimulatedNode): void {
+	const { store } = externalOf(node, of);
+	equalityOf(node, of).suspend();
+	for (let slot = 0; slot < store.end; slot++) if (store.isLive(slot)) externalOf(node, of).drop(slot);
+	equalityOf(node, of).emptied();
+}
+
 test("nodes at rest find each other equal, again and again", () => {
 	const { sim, a, b } = pair(300);
 	for (const [holder, origin] of [
@@ -194,17 +202,36 @@ test("what was refused is asked for again when there is room", () => {
 test("what an operator has taken out of the external cache stays out until the next bulk", () => {
 	const { sim, a, b } = pair(100);
 	const external = externalOf(b, a);
-	equalityOf(b, a).isSuspended = true;
-	for (let slot = 0; slot < external.store.end; slot++) if (external.store.isLive(slot)) external.drop(slot);
+	takeOut(b, a);
 	sim.run(20_000);
 	assert.equal(external.store.live, 0);
 	sim.set(a, 7, 9);
 	sim.run(100);
 	assert.equal(external.store.live, 1, "but what happens is told");
+	sim.run(10_000);
+	assert.equal(equalityOf(b, a).isSuspended, true);
+	assert.ok(equalityOf(b, a).differing > 50, "and how much is not there is known");
+	const { isEmptied, differing } = equalityOf(a, b).report!;
+	assert.deepEqual([isEmptied, differing], [true, equalityOf(b, a).differing], "at the origin, too");
 	a.ftfw.bulk(sim.now);
 	sim.run(8000);
+	assert.equal(equalityOf(a, b).report!.isEmptied, false);
 	assert.deepEqual(sim.differences(), []);
 	assert.ok(sim.now - equalityOf(b, a).verifiedAt < 5000);
+});
+
+test("what was taken out of the external cache and has ended everywhere since leaves it equal, and repaired as ever", () => {
+	const { sim, a, b } = pair(30);
+	takeOut(b, a);
+	for (let key = 0; key < 30; key++) sim.destroy(a, key);
+	sim.run(8000);
+	assert.deepEqual([equalityOf(b, a).isSuspended, equalityOf(b, a).differing], [false, 0]);
+	assert.equal(equalityOf(a, b).report!.isEmptied, false);
+	sim.set(a, 7, 9);
+	sim.run(100);
+	externalOf(b, a).drop(externalOf(b, a).store.find(recordOf(7, 9)));
+	sim.run(12_000);
+	assert.deepEqual(sim.differences(), []);
 });
 
 test("what is withdrawn stays at the peers, unconfirmed and out of the comparison, until a bulk without it", () => {

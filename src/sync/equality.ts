@@ -17,7 +17,7 @@ import type { Kind } from "../conntrack/kind.ts";
 import type { NameTable } from "../conntrack/names.ts";
 import { BucketResend } from "./bucket-resend.ts";
 import type { OtherRecord, StateRecord } from "./datagram.ts";
-import { REPORT_SIZE, readReport, writeReport } from "./equality-report.ts";
+import { REPORT_SIZE, takeReport, writeReport } from "./equality-report.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
 import { hasBucket, SLICE_BUCKETS, SLICES } from "./peer-equality.ts";
@@ -186,17 +186,11 @@ export class Equality {
 				this.#resend.add(peer.bit, bytes.subarray(record.at, record.at + 128));
 				this.#suspectMyself(now);
 				return true;
-			case RecordType.report:
-				if (first === this.#options.node) peer.equality.report = readReport(record.numbers, now);
-				return true;
-			case RecordType.refusals:
-				if (first === this.#options.node) peer.equality.refusals = record.numbers.slice(1);
-				return true;
 			case RecordType.verify:
 				if (first === this.#options.node && peer.hears) this.verify(peer, now);
 				return true;
 			default:
-				return false;
+				return takeReport(peer.equality, record, this.#options.node, now);
 		}
 	}
 
@@ -278,8 +272,7 @@ export class Equality {
 
 	#compare(peer: Peer, slice: number, bytes: Uint8Array, at: number, now: number): void {
 		const { equality } = peer;
-		if (peer.isReceivingBulk || equality.isSuspended) return;
-		if (!equality.compare(slice, bytes, at, now)) return;
+		if (peer.isReceivingBulk || !equality.compare(slice, bytes, at, now) || equality.isSuspended) return;
 		// whoever does not hear me is asked when it does
 		if (!peer.hears || this.#repairs.has(peer) || !equality.mayRepair(now)) return;
 		this.#options.repairing(peer);

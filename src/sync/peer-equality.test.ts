@@ -76,9 +76,29 @@ test("a bucket that is never seen at rest is suspect in the end", () => {
 
 test("a new bulk makes everything unknown again", () => {
 	const equality = new PeerEquality();
-	equality.isSuspended = true;
-	sweep(equality, new VersionDigest(), 5);
-	assert.equal(equality.verifiedAt, 5);
+	const theirs = new VersionDigest();
+	equality.suspend();
+	sweep(equality, theirs, 5);
+	assert.deepEqual([equality.verifiedAt, equality.isSuspended], [5, true], "it is still being emptied");
+	theirs.toggle(7);
+	equality.emptied();
+	sweep(equality, theirs, 10);
+	assert.deepEqual([equality.differing, equality.isSuspended], [1, true]);
 	equality.reset();
 	assert.deepEqual([equality.verifiedAt, equality.isSuspended], [Number.NEGATIVE_INFINITY, false]);
+	equality.emptied();
+	assert.equal(equality.isSuspended, false, "a bulk that began while the cache was emptied counts");
+});
+
+test("what an operator has emptied is looked after again when all of it is equal", () => {
+	const equality = new PeerEquality();
+	const theirs = new VersionDigest();
+	equality.suspend();
+	equality.emptied();
+	theirs.toggle(7);
+	sweep(equality, theirs, 5);
+	assert.equal(equality.isSuspended, true);
+	equality.digest.toggle(7);
+	sweep(equality, theirs, 10);
+	assert.deepEqual([equality.verifiedAt, equality.isSuspended], [10, false]);
 });

@@ -25,6 +25,8 @@ export interface EqualityReport {
 	/** Its claims that I have seen to and the wrong ones among them, counted from its start. */
 	checked: number;
 	wrong: number;
+	/** An operator has emptied the copy there, and not had it filled since. */
+	isEmptied: boolean;
 }
 
 export class PeerEquality {
@@ -37,8 +39,9 @@ export class PeerEquality {
 	readonly #since = new Float64Array(BUCKETS);
 	readonly #theirs = new Int32Array(BUCKETS * 2);
 	readonly #mine = new Int32Array(BUCKETS * 2);
-	/** An operator has emptied the cache: nothing is repaired until the next bulk. */
-	isSuspended = false;
+	/** Whether the operator's emptying is under way: what is equal meanwhile will not be. */
+	#isEmptying = false;
+	#isSuspended = false;
 	report: EqualityReport | undefined;
 	/** What the peer has not taken of mine, by reason; empty: it has not said. */
 	refusals: readonly number[] = [];
@@ -53,11 +56,36 @@ export class PeerEquality {
 	#repairsInVain = 0;
 	repairedAt = Number.NEGATIVE_INFINITY;
 
+	/**
+	 * An operator has emptied the cache: it is compared as ever, but nothing of it is repaired until the next bulk, or until
+	 * it has become equal without one.
+	 */
+	get isSuspended(): boolean {
+		return this.#isSuspended;
+	}
+
 	/** Nothing is known any more: a bulk begins. */
 	reset(): void {
+		this.#forget();
+		this.#isSuspended = this.#isEmptying = false;
+	}
+
+	/** An operator empties the cache, from now on until `emptied`. */
+	suspend(): void {
+		this.#forget();
+		this.#isSuspended = this.#isEmptying = true;
+	}
+
+	/** Everything is out that was there. A bulk that has begun meanwhile counts: then this does nothing. */
+	emptied(): void {
+		if (!this.#isEmptying) return;
+		this.#forget();
+		this.#isEmptying = false;
+	}
+
+	#forget(): void {
 		this.#matchedAt.fill(Number.NEGATIVE_INFINITY);
 		this.#differs.fill(0);
-		this.isSuspended = false;
 	}
 
 	/**
@@ -91,6 +119,8 @@ export class PeerEquality {
 			this.#mine[i + 1] = words[i + 1]!;
 			if (this.#isSuspect(bucket, now)) isSuspect = true;
 		}
+		if (this.#isSuspended && !this.#isEmptying && this.differing === 0 && Number.isFinite(this.verifiedAt))
+			this.#isSuspended = false;
 		return isSuspect;
 	}
 

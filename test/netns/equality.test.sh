@@ -26,6 +26,19 @@ holds_all() {
 
 empty() { [ "$(current "$1" "$2")" = 0 ] && [ -z "$(cache_flows "$1" "-${2:0:1}")" ]; }
 
+# Both nodes say that there is no copy, and what fills it again; and nothing does so unasked.
+told_emptied() {
+	local said
+	soon "the backup says that its copy is empty, and what fills it" 2 holds fw2 'entries here: EMPTIED by -f external .* -n fetches' -s
+	soon "the primary says it, too" 5 holds fw1 'entries there: EMPTIED there by -f external .* -n there or -B here' -s
+	said=$(ctl fw2 verify); equal "verify on the backup ends with 1" 1 $?
+	matches "and says why" 'entries 0 are held here: EMPTIED by -f external' "$said"
+	said=$(ctl fw1 verify); equal "verify on the primary does" 1 $?
+	matches "and says why, too" 'our 1950 entries, as held there: EMPTIED there by -f external' "$said"
+	sleep 5
+	check "nothing is filled unasked" empty fw2 external
+}
+
 lab_up none
 pair_up || finish
 
@@ -61,6 +74,7 @@ holds_all "the backup holds what is there now, and nothing that has ended meanwh
 case_begins "-f external, then -n"
 check "the backup is told to forget" ctl fw2 -f external
 soon "it has forgotten" 2 empty fw2 external
+only_ctsync "nobody calls that equal" told_emptied
 check "it is told to ask" ctl fw2 -n
 holds_all "it holds everything again" 1950
 soon "the backup has logged the request" 2 log_has fw2 'resync requested$'
@@ -69,9 +83,11 @@ soon "the primary has logged it" 2 log_has fw1 'resync requested by other node'
 case_begins "-f external, then -B on the primary"
 ctl fw2 -f external
 soon "the backup has forgotten" 2 empty fw2 external
+only_ctsync "the primary knows it" soon "the primary knows it" 5 holds fw1 'our entries there: EMPTIED there' -s
 check "the primary is told to send" ctl fw1 -B
 holds_all "the backup holds everything again" 1950
 soon "the primary has logged it" 2 log_has fw1 'sending bulk update'
+only_ctsync "both are equal again" check "both are equal again" ctl fw2 verify
 
 case_begins "-f internal, then -R"
 before=$(current fw2 external)

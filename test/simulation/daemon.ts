@@ -239,13 +239,14 @@ export class Daemon {
 	flushExternal(): void {
 		this.watch.isFlushing = true;
 		for (const peer of this.ftfw.peers) {
-			peer.equality.isSuspended = true;
+			peer.equality.suspend();
 			for (const kind of KINDS) {
 				const external = peer.external[kind];
 				for (let slot = 0; slot < external.store.end; slot++) {
 					if (external.store.isLive(slot)) external.drop(slot);
 				}
 			}
+			peer.equality.emptied();
 		}
 		this.watch.isFlushing = false;
 		this.requestResync();

@@ -29,6 +29,7 @@ export const RecordType = {
 	conntrackReturn: 74,
 	expectationReturn: 75,
 	refusals: 76,
+	emptied: 77,
 } as const;
 
 /** On the wire, bit 0 of the attribute bits says that a translated reply tuple follows ... */
