@@ -82,6 +82,6 @@ _ctsync() {
 	esac
 	# a parameter or another option, but no word of our own can follow an option that has parameters
 	[ -n "$more" ] || more="stats dump flush resync request bulk purge stop commit verify policy keygen keys --check check"
-	COMPREPLY=($(compgen -W "$more -d -C -v -h -c -f -F -i -e -k -s -R -n -B -t -x --json" -- "$now"))
+	COMPREPLY=($(compgen -W "$more -d -C -v --version -h --help -c -f -F -i -e -k -s -R -n -B -t -x --json" -- "$now"))
 }
 complete -F _ctsync ctsync

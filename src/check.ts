@@ -1,11 +1,13 @@
-// `ctsync --check`: what is wrong in a configuration file, and what the daemon would make of it. Starts nothing and touches
-// nothing but the file.
-import type { ConfigProblem } from "./config/config.ts";
+// `ctsync --check`: what is wrong in a configuration file, and what the daemon would make of it on this host. Starts nothing;
+// reads the file, its key file, and which interfaces there are.
+import type { Config, ConfigProblem } from "./config/config.ts";
 import { ConfigError } from "./config/config.ts";
 import { loadConfig } from "./config/load.ts";
 import { printConfig } from "./config/print.ts";
 import { formatProblem } from "./config/problem.ts";
-import { cautions } from "./setup.ts";
+import { readKeyFile } from "./security/key-ring.ts";
+import { cautions, linkOf } from "./setup.ts";
+import { explain, loadNative } from "./system/native.ts";
 
 export interface Verdict {
 	/** 1 if the daemon would not start with it. */
@@ -28,7 +30,27 @@ interface ToldProblem {
 	suggestion?: string;
 }
 
-export function checkConfig(path: string, isVerbose: boolean): Verdict {
+/** What is looked at besides the file. Each throws an Error with a line for the operator. */
+export interface Host {
+	/** The network interface is there. */
+	hasInterface: (name: string) => void;
+	/** The key file can be read, and is good. */
+	hasKeys: (keyFile: string) => void;
+}
+
+const thisHost: Host = {
+	hasInterface: (name) => {
+		const native = loadNative();
+		try {
+			native.interfaceInfo(name);
+		} catch (error) {
+			throw explain(`interface ${name}`, error);
+		}
+	},
+	hasKeys: (keyFile) => void readKeyFile(keyFile),
+};
+
+export function checkConfig(path: string, isVerbose: boolean, host = thisHost): Verdict {
 	const lines: string[] = [];
 	const told: ToldProblem[] = [];
 	const tell = (severity: "error" | "warning", problems: readonly ConfigProblem[]): void => {
@@ -56,11 +78,17 @@ export function checkConfig(path: string, isVerbose: boolean): Verdict {
 	try {
 		const { config, warnings } = loadConfig(path);
 		tell("warning", warnings);
-		const whole = cautions(config);
-		for (const message of whole) {
-			lines.push(`${path}: warning: ${message}`);
-			told.push({ severity: "warning", file: path, message });
-		}
+		const tellOfWhole = (severity: "error" | "warning", messages: readonly string[]): void => {
+			for (const message of messages) {
+				lines.push(`${path}: ${severity}: ${message}`);
+				told.push({ severity, file: path, message });
+			}
+		};
+		const whole = [...cautions(config), ...missingInterfaces(config, host)];
+		tellOfWhole("warning", whole);
+		const unusable = badKeys(config, host);
+		tellOfWhole("error", unusable);
+		if (unusable.length > 0) return verdict(unusable.length, "");
 		const all = warnings.length + whole.length;
 		const valid = `${path}: valid${all > 0 ? `, ${count(all, "warning")}` : ""}\n`;
 		return verdict(0, isVerbose ? printConfig(config) : valid);
@@ -68,6 +96,29 @@ export function checkConfig(path: string, isVerbose: boolean): Verdict {
 		if (!(error instanceof ConfigError)) throw error;
 		tell("error", error.problems);
 		return verdict(error.problems.length, "");
+	}
+}
+
+/** The links that could not be opened here and now: they may well be on the host, or at the time, that the file is for. */
+function missingInterfaces({ sync }: Config, host: Host): string[] {
+	return (sync?.links ?? []).flatMap((link) =>
+		complaint(() => host.hasInterface(linkOf(link).device)).map(
+			(text) => `the dedicated link of line ${link.line} cannot be opened here: ${text}`,
+		),
+	);
+}
+
+/** Without its keys the daemon does not start. In the Stats mode there is no link to be sealed. */
+const badKeys = ({ sync, security }: Config, host: Host): string[] =>
+	sync && security ? complaint(() => host.hasKeys(security.keyFile)) : [];
+
+/** The line of what was thrown, if anything was. */
+function complaint(look: () => void): string[] {
+	try {
+		look();
+		return [];
+	} catch (error) {
+		return [(error as Error).message];
 	}
 }
 

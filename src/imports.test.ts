@@ -111,7 +111,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	"young-entries": { values: ["conntrack", "cache"], types: ["system/clock"], node: [] },
 	reload: { values: ["config/config"], types: ["settings", "system/log"], node: [] },
 	"kernel-poll": { values: [], types: ["system/clock"], node: [] },
-	check: { values: ["config", "setup"], node: [] },
+	check: { values: ["config", "security/key-ring", "setup", "system/native"], node: [] },
 	main: {
 		values: ["cli", "config", "control/client", "system/log", "system/clock", "system/reason"],
 		dynamic: ["daemon", "check", "system/memory"],

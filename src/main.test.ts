@@ -127,6 +127,8 @@ test("version and help go to the standard output", async () => {
 	assert.match(help.stdout, /^Client mode commands:$/m);
 	assert.equal(help.stderr, "");
 	assert.equal(help.status, 0);
+	assert.deepEqual(await ctsync("--help"), help);
+	assert.deepEqual(await ctsync("--version"), shown);
 });
 
 test("--check names the mistakes of a file and prints what is right", async () => {
@@ -136,10 +138,11 @@ test("--check names the mistakes of a file and prints what is right", async () =
 	writeFileSync(right, `${sync}General { HashLimit 3 }\n`);
 	const limit = `${right}:5:11: warning: HashLimit 3 is less than HashSize 65536: no more than 3 entries are kept, twice nf_conntrack_max is advised`;
 	const open = `${right}: warning: the dedicated link is not authenticated: whoever reaches it can insert connections`;
+	const away = `${right}: warning: the dedicated link of line 3 cannot be opened here: no interface has the address 10.0.0.1: name one with "Interface"`;
 	assert.deepEqual(await check("--check", "-C", right), {
 		status: 0,
-		stdout: `${right}: valid, 2 warnings\n`,
-		stderr: `${limit}\n${open}\n`,
+		stdout: `${right}: valid, 3 warnings\n`,
+		stderr: `${limit}\n${open}\n${away}\n`,
 	});
 	const printed = await check("-C", right, "--check", "-v");
 	assert.match(
@@ -217,10 +220,12 @@ test("what cannot be printed is a failure with a line, and no stack", () => {
 	}
 });
 
-test("wrong usage prints usage and error and ends with status 1", async () => {
+test("wrong usage names the mistake and where the usage stands, and ends with status 1", async () => {
 	const result = await ctsync("-z");
-	assert.equal(result.stdout, (await ctsync("-h")).stdout);
-	assert.deepEqual(undressed(result.stderr), ["[ERROR] Unknown option: -z"]);
+	assert.equal(result.stdout, "");
+	const [line, hint, end] = result.stderr.split("\n");
+	assert.deepEqual(undressed(`${line}\n`), ["[ERROR] Unknown option: -z"]);
+	assert.deepEqual([hint, end], ["ctsync --help shows how it is used", ""]);
 	assert.equal(result.status, 1);
 	const parameter = await ctsync("-s", "nonsense");
 	assert.equal(parameter.stdout, "");

@@ -38,8 +38,8 @@ async function run(argv: readonly string[]): Promise<number> {
 			await printUsage();
 			return 0;
 		case "error":
-			if (command.showUsage) await printUsage();
 			await say("ERROR", command.message);
+			if (command.pointsToHelp) process.stderr.write("ctsync --help shows how it is used\n");
 			return 1;
 		case "keys": {
 			const { runKeyCommand } = await import("./cli/keys.ts");

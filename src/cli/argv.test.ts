@@ -99,16 +99,18 @@ test("version and help are shown wherever they are met, mistakes behind them are
 	assert.deepEqual(parse("-i -v"), { kind: "version" });
 	assert.deepEqual(parse("-h"), { kind: "help" });
 	assert.deepEqual(parse("-i -h -z"), { kind: "help" });
+	assert.deepEqual(parse("--version"), { kind: "version" });
+	assert.deepEqual(parse("-i --help -z"), { kind: "help" });
 });
 
 test("an option that is not known is an error", () => {
-	const lines = ["-z", "--help", "-S", "nonsense", "--", "-", "-ix", "-i --"];
+	const lines = ["-z", "--halp", "-S", "nonsense", "--", "-", "-ix", "-i --"];
 	for (const line of lines) {
 		const message = `Unknown option: ${line.split(" ").at(-1)}`;
-		assert.deepEqual(parse(line), { kind: "error", message, showUsage: true });
+		assert.deepEqual(parse(line), { kind: "error", message, pointsToHelp: true });
 	}
-	assert.deepEqual(parseArgv([""]), { kind: "error", message: "Unknown option: ", showUsage: true });
-	assert.deepEqual(parse("-z -h"), { kind: "error", message: "Unknown option: -z", showUsage: true });
+	assert.deepEqual(parseArgv([""]), { kind: "error", message: "Unknown option: ", pointsToHelp: true });
+	assert.deepEqual(parse("-z -h"), { kind: "error", message: "Unknown option: -z", pointsToHelp: true });
 });
 
 test("a parameter that is not known is taken for an option", () => {
@@ -126,9 +128,9 @@ test("a parameter that is not known is taken for an option", () => {
 		"-i expects",
 	]) {
 		const message = `Unknown option: ${line.split(" ").at(-1)}`;
-		assert.deepEqual(parse(line), { kind: "error", message, showUsage: true });
+		assert.deepEqual(parse(line), { kind: "error", message, pointsToHelp: true });
 	}
-	assert.deepEqual(parseArgv(["-i", ""]), { kind: "error", message: "Unknown option: ", showUsage: true });
+	assert.deepEqual(parseArgv(["-i", ""]), { kind: "error", message: "Unknown option: ", pointsToHelp: true });
 });
 
 test("a parameter of -s and -f that is not known is named", () => {
@@ -142,7 +144,7 @@ test("a parameter of -s and -f that is not known is named", () => {
 		assert.deepEqual(parseArgv([flag, word]), {
 			kind: "error",
 			message: `unknown parameter \`${word}' for option \`${flag}'`,
-			showUsage: false,
+			pointsToHelp: false,
 		});
 	}
 });
@@ -159,12 +161,12 @@ test("what does not go together is invalid", () => {
 		"-d -s",
 		"-f -x",
 	]) {
-		assert.deepEqual(parse(line), { kind: "error", message: "Invalid parameters", showUsage: true }, line);
+		assert.deepEqual(parse(line), { kind: "error", message: "Invalid parameters", pointsToHelp: true }, line);
 	}
 });
 
 test("-C without a file name starts nothing", () => {
-	const error = { kind: "error", message: "Missing config filename", showUsage: true };
+	const error = { kind: "error", message: "Missing config filename", pointsToHelp: true };
 	assert.deepEqual(parse("-C"), error);
 	assert.deepEqual(parse("-i -C"), error);
 	assert.deepEqual(parseArgv(["-C", "", "-i"]), error);
@@ -189,7 +191,7 @@ test("--json asks whatever prints for JSON", () => {
 		"-t --json",
 		"-i --json --json -x",
 	]) {
-		assert.deepEqual(parse(line), { kind: "error", message: "Invalid parameters", showUsage: true }, line);
+		assert.deepEqual(parse(line), { kind: "error", message: "Invalid parameters", pointsToHelp: true }, line);
 	}
 });
 

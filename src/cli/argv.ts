@@ -31,7 +31,7 @@ export type Command =
 	| { kind: "policy test"; input: string; config?: string; form?: "json" }
 	| { kind: "version" }
 	| { kind: "help" }
-	| { kind: "error"; message: string; showUsage: boolean };
+	| { kind: "error"; message: string; pointsToHelp: boolean };
 
 /** What the running daemon is asked. */
 export interface ClientCommand {
@@ -72,8 +72,10 @@ export function parseArgv(argv: readonly string[]): Command {
 		const word = argv[i]!;
 		switch (word) {
 			case "-v":
+			case "--version":
 				return { kind: "version" };
 			case "-h":
+			case "--help":
 				return { kind: "help" };
 			case "-d":
 				background = true;
@@ -115,7 +117,7 @@ export function parseArgv(argv: readonly string[]): Command {
 			return {
 				kind: "error",
 				message: `unknown parameter \`${next}' for option \`${word}'`,
-				showUsage: false,
+				pointsToHelp: false,
 			};
 		}
 	}

@@ -23,6 +23,8 @@ export interface ClientOption {
 
 export interface GeneralOption {
 	flag: string;
+	/** The same, written out. */
+	word?: string;
 	help: string;
 	argument?: string;
 }
@@ -30,8 +32,8 @@ export interface GeneralOption {
 export const GENERAL_OPTIONS: readonly GeneralOption[] = [
 	{ flag: "-d", help: "run in the background, return when the daemon is ready" },
 	{ flag: "-C", argument: "configfile", help: "read this configuration file" },
-	{ flag: "-v", help: "show the version" },
-	{ flag: "-h", help: "show this text" },
+	{ flag: "-v", word: "--version", help: "show the version" },
+	{ flag: "-h", word: "--help", help: "show this text" },
 ];
 
 const halves = (ct: Opcode, expect: Opcode): readonly Parameter[] => [

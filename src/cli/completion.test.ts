@@ -56,6 +56,7 @@ const zsh: Offer = (...words) =>
 
 const isInstalled = (shell: string): boolean => spawnSync(shell, ["-c", ":"]).error === undefined;
 const flags = [...GENERAL_OPTIONS, ...CLIENT_OPTIONS, XML_OPTION].map(({ flag }) => flag);
+const longForms = GENERAL_OPTIONS.flatMap(({ word }) => word ?? []);
 
 for (const [name, offer] of [
 	["bash", bash],
@@ -65,7 +66,7 @@ for (const [name, offer] of [
 
 	test(`${name} offers every option and verb, and behind an option its parameters`, { skip }, () => {
 		const verbs = OWN_FORMS.map(({ words }) => words.split(" ")[0]!);
-		for (const word of [...flags, ...verbs]) assert.ok(offer("").includes(word), word);
+		for (const word of [...flags, ...longForms, ...verbs]) assert.ok(offer("").includes(word), word);
 		for (const { flag, parameters = [] } of CLIENT_OPTIONS) {
 			const offered = offer(flag, "");
 			for (const { word, isHidden } of parameters)

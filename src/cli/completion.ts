@@ -35,7 +35,10 @@ const parameters = (): [flag: string, words: string[]][] =>
 	});
 
 const options = (): { flag: string; help: string }[] => [
-	...GENERAL_OPTIONS,
+	...GENERAL_OPTIONS.flatMap(({ flag, word, help }) => [
+		{ flag, help },
+		...(word ? [{ flag: word, help }] : []),
+	]),
 	...CLIENT_OPTIONS,
 	XML_OPTION,
 	JSON_OPTION,

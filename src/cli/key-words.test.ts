@@ -9,7 +9,7 @@ const keys = (line: string): unknown => {
 	const { kind, ...rest } = command;
 	return rest;
 };
-const error = (message: string): Command => ({ kind: "error", message, showUsage: true });
+const error = (message: string): Command => ({ kind: "error", message, pointsToHelp: true });
 
 test("keygen takes a number and a file, in any order", () => {
 	assert.deepEqual(keys("keygen"), { command: { action: "generate" } });

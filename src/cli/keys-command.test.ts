@@ -96,8 +96,11 @@ test("a key that goes nowhere is a failure", () => {
 	assert.equal(status, 1);
 });
 
-test("wrong words show the usage, which has the key commands", () => {
+test("wrong words are named, and the usage has the key commands", () => {
 	const { status, stdout, stderr } = ctsync("keys", "use");
-	assert.match(stdout, /^Words of our own:$/m);
-	assert.deepEqual([status, stderr], [1, ["[ERROR] Invalid parameters"]]);
+	assert.deepEqual(
+		[status, stdout, stderr],
+		[1, "", ["[ERROR] Invalid parameters", "ctsync --help shows how it is used"]],
+	);
+	assert.match(ctsync("--help").stdout, /^ {2}keys use ID/m);
 });

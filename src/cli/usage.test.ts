@@ -30,7 +30,7 @@ test("the usage has conntrackd's layout", () => {
 	const own = lines.indexOf("Words of our own:");
 	assert.deepEqual(lines[own - 1], "");
 	const rows = lines.slice(0, own).filter((line) => line.startsWith("  "));
-	for (const row of rows) assert.match(row, /^ {2}(-[a-zA-Z]( \[[a-z|]+\])?|--json), \S/);
+	for (const row of rows) assert.match(row, /^ {2}(-[a-zA-Z]( \[[a-z|]+\]| or --[a-z]+)?|--json), \S/);
 	const ownRows = lines.slice(own + 1, -2);
 	const tables = [CLIENT_FORMS, COMMIT_FORMS, VERIFY_FORMS, POLICY_FORMS, KEY_FORMS, CHECK_FORMS];
 	assert.equal(ownRows.length, tables.flat().length);

@@ -31,8 +31,8 @@ export function formatUsage(version: string): string {
 		"Usage: ctsync [commands] [options]",
 		"",
 		"General commands:",
-		...GENERAL_OPTIONS.map(({ flag, argument, help }) =>
-			row(argument ? `${flag} [${argument}]` : flag, help),
+		...GENERAL_OPTIONS.map(({ flag, word, argument, help }) =>
+			row(argument ? `${flag} [${argument}]` : word ? `${flag} or ${word}` : flag, help),
 		),
 		"",
 		"Client mode commands:",

@@ -25,6 +25,33 @@ const one = (title: string, text: string, place: string, message: string): Case 
 });
 
 const CASES: readonly Case[] = [
+	{
+		title: "unknown words and bad values in one file",
+		text: [
+			"Sync { Mode FTFW { PurgeTimout 3",
+			"\tCommitTimeout soon }",
+			"Multicst { IPv4_address 225.0.0.50 }",
+			"Peers { IPv4_address 225.0.0.1 } }",
+			"General { HashSize many HashLimit",
+			"\tLockFile on",
+			"\tFilter From Userspace { Mark Accept { x } State Accept { OPEN for TCP } Zone Ignore { 70000 } }",
+			"\tSecurity { }",
+			"}",
+		].join("\n"),
+		problems: [
+			["1:20", "PurgeTimeout"],
+			["2:16", "soon"],
+			["3:1", "Multicast"],
+			["4:22", "is a multicast group"],
+			["5:20", "many"],
+			["5:25", "HashLimit needs a number"],
+			["6:11", "absolute path"],
+			["7:40", "is no mark"],
+			["7:59", "OPEN"],
+			["7:88", "is no zone"],
+		],
+	},
+	one("with wrong braces values are not judged", "General { HashSize many", "1:9", "never closed"),
 	one("an unknown word", "Sync { Mode FTFW { Nonsense 3 } }", "1:20", 'unknown word "Nonsense" in Mode FTFW'),
 	one(
 		"a mistyped word",

@@ -8,7 +8,7 @@ import { Section } from "./section.ts";
 import { buildSecurity } from "./security.ts";
 import { buildSync } from "./sync.ts";
 import type { Directive } from "./syntax.ts";
-import { parseSyntax } from "./syntax.ts";
+import { parseSyntax, wholeOnes } from "./syntax.ts";
 import type { Config } from "./types.ts";
 
 export type { ConfigProblem } from "./problem.ts";
@@ -23,7 +23,12 @@ export type * from "./types.ts";
 export function parseConfig(text: string, fileName: string): { config: Config; warnings: ConfigProblem[] } {
 	const report = new Report(fileName);
 	const tree = parseSyntax(text, report);
-	report.throwIfErrors();
+	if (report.hasErrors) {
+		// bad values are named in the same round; what is missing may be what was not understood
+		report.setIncomplete();
+		if (!report.isTorn) buildConfig(wholeOnes(tree), fileName, report);
+		report.throwIfErrors();
+	}
 	const config = buildConfig(tree, fileName, report);
 	report.throwIfErrors();
 	return { config: deepFreeze(config), warnings: report.warnings };

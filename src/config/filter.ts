@@ -87,7 +87,7 @@ function readMarks(directive: Directive, report: Report): MarkRule[] {
 	for (const { name, ...at } of directive.block!) {
 		const [value, mask = U32_MAX, ...more] = name.split("/").map(readU32);
 		if (value === undefined || Number.isNaN(value + mask) || more.length > 0) {
-			report.error(
+			report.badValue(
 				at,
 				`${show(name)} is no mark: VALUE or VALUE/MASK, numbers of 32 bits like 7 or 0x10/0xf0`,
 			);
@@ -117,7 +117,7 @@ function readZones(directive: Directive, report: Report): number[] {
 	for (const { name, ...at } of directive.block!) {
 		const zone = /^\d{1,5}$/.test(name) ? Number(name) : Number.NaN;
 		if (zone <= 0xffff) zones.push(zone);
-		else report.error(at, `${show(name)} is no zone: a number from 0 to 65535, 0 for no zone`);
+		else report.badValue(at, `${show(name)} is no zone: a number from 0 to 65535, 0 for no zone`);
 	}
 	return zones;
 }
@@ -150,7 +150,7 @@ function readAddresses(directive: Directive, seen: Set<string>, report: Report):
 			const isOther = "value" in readArgument(findDirective("Address", other)!.args[0]!, word.text);
 			const suggestion = isOther ? other : read.suggestion;
 			if (ADDRESS_SHAPED.test(word.text)) report.warn(word, `${read.problem}: it is left out`, suggestion);
-			else report.error(word, read.problem, suggestion);
+			else report.badValue(word, read.problem, suggestion);
 			continue;
 		}
 		const rule = read.value as AddressRule;
@@ -177,15 +177,15 @@ function readTcpStates(directive: Directive, report: Report): number[] {
 		const word = words[i]!;
 		if (word.text === "for") {
 			const protocol = words[++i];
-			if (protocol?.text !== "TCP") report.error(protocol ?? word, "only TCP can follow for");
+			if (protocol?.text !== "TCP") report.badValue(protocol ?? word, "only TCP can follow for");
 			continue;
 		}
 		const state = parseTcpState(word.text);
 		if (state !== undefined) states.push(state);
-		else report.error(word, `unknown TCP state ${show(word.text)}`, nearest(word.text, TCP_STATE_NAMES));
+		else report.badValue(word, `unknown TCP state ${show(word.text)}`, nearest(word.text, TCP_STATE_NAMES));
 	}
 	if (words.length > 0 && words.at(-2)?.text !== "for" && words.at(-1)!.text !== "for") {
-		report.error(words.at(-1)!, `"for TCP" is missing after ${show(words.at(-1)!.text)}`);
+		report.badValue(words.at(-1)!, `"for TCP" is missing after ${show(words.at(-1)!.text)}`);
 	}
 	return states;
 }

@@ -46,7 +46,7 @@ function checkType({ args, block }: Directive, report: Report): void {
 		if (policy.block!.length === 0) report.error(policy, "Policy needs ExpectMax or ExpectTimeout");
 		const word = policy.args[0];
 		if (word && name && word.text !== name.text) {
-			report.error(word, `${show(word.text)} is no policy of the helper ${show(name.text)}`, name.text);
+			report.badValue(word, `${show(word.text)} is no policy of the helper ${show(name.text)}`, name.text);
 		}
 	}
 }
@@ -54,8 +54,12 @@ function checkType({ args, block }: Directive, report: Report): void {
 function checkName(name: Word, transport: Word, report: Report): void {
 	const transports = HELPERS.get(name.text);
 	if (!transports) {
-		report.error(name, `there is no userspace helper ${show(name.text)}`, nearest(name.text, HELPERS.keys()));
+		report.badValue(
+			name,
+			`there is no userspace helper ${show(name.text)}`,
+			nearest(name.text, HELPERS.keys()),
+		);
 	} else if (!transports.includes(transport.text) && ["tcp", "udp"].includes(transport.text)) {
-		report.error(transport, `the helper ${name.text} is one of ${listWords(transports)}`);
+		report.badValue(transport, `the helper ${name.text} is one of ${listWords(transports)}`);
 	}
 }

@@ -22,7 +22,8 @@ export function readLabels({ block }: Directive, report: Report): number[] {
 	for (const { name, ...word } of block!) {
 		const bit = /^\d{1,3}$/.test(name) ? Number(name) : BIT_MAX + 1;
 		if (bit <= BIT_MAX) bits.push(bit);
-		else report.error(word, `${show(name)}: a label is a number from 0 to ${BIT_MAX} (see connlabel.conf)`);
+		else
+			report.badValue(word, `${show(name)}: a label is a number from 0 to ${BIT_MAX} (see connlabel.conf)`);
 	}
 	return bits;
 }

@@ -119,7 +119,7 @@ function checkFamily(entry: Entry, own: Entry, report: Report): void {
 function checkGroup({ value, word }: Entry, report: Report): void {
 	const range = (value as string).includes(":") ? "ff00::/8" : "224.0.0.0/4";
 	if (!isGroup(value as string)) {
-		report.error(word, `${show(word.text)} is not a multicast group (${range})`);
+		report.badValue(word, `${show(word.text)} is not a multicast group (${range})`);
 	}
 }
 

@@ -61,7 +61,7 @@ function checkPeer({ value, word }: Entry, links: readonly LinkConfig[], report:
 	if (value === undefined) return;
 	const address = value as string;
 	if (isGroup(address)) {
-		report.error(word, `${show(word.text)} is a multicast group: name the addresses of the nodes`);
+		report.badValue(word, `${show(word.text)} is a multicast group: name the addresses of the nodes`);
 		return;
 	}
 	if (links.length === 0 || links.some((link) => ownOf(link) === address)) return;

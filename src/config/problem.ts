@@ -53,9 +53,21 @@ export class Report {
 	readonly #warnings: ConfigProblem[] = [];
 	readonly #errors: ConfigProblem[] = [];
 	readonly #file: string;
+	/** The braces are wrong, or the words: what stands where cannot be told. */
+	isTorn = false;
+	#isIncomplete = false;
 
 	constructor(file: string) {
 		this.#file = file;
+	}
+
+	get hasErrors(): boolean {
+		return this.#errors.length > 0;
+	}
+
+	/** From now on only what is wrong in itself counts: parts of the file were not understood, so others may seem to be missing. */
+	setIncomplete(): void {
+		this.#isIncomplete = true;
 	}
 
 	/** Whether further errors would be dropped. */
@@ -63,8 +75,17 @@ export class Report {
 		return this.#errors.length >= ERRORS_MAX;
 	}
 
+	/** Something is wrong, or seems to be by what stands elsewhere, or does not. */
 	error(at: Position, message: string, suggestion?: string): void {
-		if (!this.isFull) this.#errors.push(this.#problem(at, message, suggestion));
+		if (!this.#isIncomplete) this.badValue(at, message, suggestion);
+	}
+
+	/** A word is wrong, whatever else stands in the file. */
+	badValue(at: Position, message: string, suggestion?: string): void {
+		if (this.isFull) return;
+		// what decides where a block goes is judged by whoever reads the words, and again as a value
+		const isTold = this.#isIncomplete && this.#errors.some((told) => byPosition(told, at) === 0);
+		if (!isTold) this.#errors.push(this.#problem(at, message, suggestion));
 	}
 
 	warn(at: Position, message: string, suggestion?: string): void {

@@ -128,7 +128,7 @@ export class Section {
 	#read(arg: Parameters<typeof readArgument>[0], word: Word): ArgumentValue | undefined {
 		const read = readArgument(arg, word.text);
 		if ("value" in read) return read.value;
-		this.#report.error(word, read.problem, read.suggestion);
+		this.#report.badValue(word, read.problem, read.suggestion);
 		return undefined;
 	}
 }

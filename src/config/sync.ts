@@ -193,10 +193,10 @@ function buildExpectationSync(options: readonly Directive[], report: Report): Sy
 		if (block.length === 0) report.warn(at, "ExpectationSync names no helper: no expectation is replicated");
 		const names: string[] = block.map(({ name, ...word }) => {
 			if (Buffer.byteLength(name) > HELPER_NAME_MAX || name === "") {
-				report.error(word, `${show(name)}: the name of a helper has 1 to ${HELPER_NAME_MAX} bytes`);
+				report.badValue(word, `${show(name)}: the name of a helper has 1 to ${HELPER_NAME_MAX} bytes`);
 			}
 			if (/[,;]/.test(name))
-				report.error(word, `${show(name)}: names of helpers stand with blanks between them`);
+				report.badValue(word, `${show(name)}: names of helpers stand with blanks between them`);
 			const lower = name.toLowerCase();
 			if (!HELPERS.some((helper) => helper.startsWith(lower) || lower.startsWith(helper))) {
 				const text = `${show(name)} is not a helper of the kernel: nothing is replicated for it`;

@@ -28,7 +28,22 @@ export interface Directive extends Position {
  * what the arguments mean is not. Problems go to the report; the tree is then incomplete.
  */
 export function parseSyntax(text: string, report: Report): Directive[] {
-	return new SyntaxParser(tokenize(text, report), report).parseFile();
+	const tokens = tokenize(text, report);
+	report.isTorn = report.hasErrors;
+	return new SyntaxParser(tokens, report).parseFile();
+}
+
+/** The directives of a tree that have everything that the table asks for, down to the innermost. */
+export function wholeOnes(tree: readonly Directive[]): Directive[] {
+	return tree.flatMap((directive): Directive[] => {
+		const { spec, block, args } = directive;
+		if (!spec) return [directive];
+		const needed = spec.words ? 1 : spec.args.filter(({ optional }) => !optional).length;
+		const isWhole =
+			args.length >= needed && (block || !spec.block || (spec.blockOptional && args.length > 0));
+		if (!isWhole) return [];
+		return [block ? { ...directive, block: wholeOnes(block) } : directive];
+	});
 }
 
 /** Deeper than any nesting that the table allows. */
@@ -248,7 +263,7 @@ class SyntaxParser {
 
 	#braceError(at: Position, message: string): void {
 		if (!this.#bracesAreWrong) this.#report.error(at, message);
-		this.#bracesAreWrong = true;
+		this.#bracesAreWrong = this.#report.isTorn = true;
 	}
 
 	get #place(): Place {
