@@ -288,6 +288,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 			clock,
 			names,
 			labels: seenLabels,
+			seed: hashSeed,
 			found: (record) => router.refreshed(record),
 			batchEnd: () => ticker.pump(),
 		});

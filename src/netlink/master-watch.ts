@@ -11,7 +11,6 @@ import {
 	H_STATUS,
 	HAS,
 	newConntrackRecord,
-	ORIG_DST,
 	PROTOCOLS,
 	STATUS,
 } from "../conntrack/record.ts";
@@ -23,6 +22,7 @@ import { IPCTNL_MSG_CT_NEW, NFNL_SUBSYS_CTNETLINK, NLMSG_ERROR } from "./constan
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "./encode-conntrack.ts";
 import { HelperPickUp } from "./helper-pick-up.ts";
+import { MasterTable } from "./master-table.ts";
 import { attributesOf, eachMessage, messageSequence, messageType } from "./message.ts";
 import { NetlinkSocket } from "./socket.ts";
 
@@ -42,6 +42,8 @@ export interface MasterWatchOptions {
 	names: NameTable;
 	/** The connlabels that count; none unless given. */
 	labels?: LabelMask;
+	/** Of the hash of their keys: random in a daemon. */
+	seed?: number;
 	/** A master as the kernel has it now; the record is reused. */
 	found: (record: ConntrackRecord) => void;
 	/** Everything that was asked for has been handed over. */
@@ -60,10 +62,11 @@ export class MasterWatch {
 	readonly #wire = new WireBuffer(STRIDE * BATCH);
 	readonly #lengths = new Int32Array(BATCH);
 	readonly #record = newConntrackRecord();
-	/** By the text of their key, in the order in which they were last announced: what to ask for. Bounded: MASTERS_MAX. */
-	readonly #masters = new Map<string, ConntrackRecord>();
-	/** The keys at the beginning of this second, and which portion of them is next. */
-	#keys: string[] = [];
+	/** In the order in which they were last announced: what to ask for. Bounded: MASTERS_MAX. */
+	readonly #masters: MasterTable;
+	readonly #asked = newConntrackRecord();
+	/** Those at the beginning of this second, and which portion of them is next. */
+	#slots: Int32Array = new Int32Array(0);
 	#portion = 0;
 	/** Portions are asked for as long as there are masters. */
 	#isAsking = false;
@@ -72,6 +75,7 @@ export class MasterWatch {
 	/** @throws Error with a line for the operator */
 	constructor(options: MasterWatchOptions) {
 		this.#options = options;
+		this.#masters = new MasterTable(MASTERS_MAX, options.seed ?? 0);
 		this.pickUp = new HelperPickUp(options);
 		this.#socket = new NetlinkSocket(options.native, { receiveBuffer: 1 << 20 });
 		this.#encoder = new ConntrackEncoder(this.#writer, options.names);
@@ -85,9 +89,7 @@ export class MasterWatch {
 
 	/** A conntrack as an event or a dump has shown it. */
 	seen(conntrack: ConntrackRecord): void {
-		if (!mayBeAdjusted(conntrack)) return;
-		const key = keyOf(conntrack);
-		if (!this.#masters.has(key)) this.#watch(key, conntrack);
+		if (mayBeAdjusted(conntrack) && this.#masters.find(conntrack) < 0) this.#watch(conntrack);
 	}
 
 	/** A conntrack that a commit has brought. */
@@ -98,16 +100,18 @@ export class MasterWatch {
 
 	/** A master's expectation has been announced: the master may have changed, and may change again. */
 	announced(master: ConntrackRecord): void {
-		const key = keyOf(master);
-		this.#masters.delete(key);
-		this.#watch(key, master);
-		this.#ask([key]);
-		for (const milliseconds of SOON_MS) this.#later(milliseconds, () => this.#ask([key]));
+		const known = this.#masters.find(master);
+		const slot = known < 0 ? this.#watch(master) : known;
+		if (known >= 0) this.#masters.touch(known);
+		const slots = Int32Array.of(slot);
+		this.#ask(slots);
+		// one that is gone by then is not asked for; another that has its slot is once more
+		for (const milliseconds of SOON_MS) this.#later(milliseconds, () => this.#ask(slots));
 	}
 
 	/** Asks for all of them, now. */
 	askAll(): void {
-		this.#ask([...this.#masters.keys()]);
+		this.#ask(this.#masters.slots());
 	}
 
 	close(): void {
@@ -116,33 +120,22 @@ export class MasterWatch {
 		this.pickUp.close();
 	}
 
-	#watch(key: string, master: ConntrackRecord): void {
-		const copy = this.#masters.size < MASTERS_MAX ? newConntrackRecord() : this.#giveUp();
-		copy.set(master);
-		this.#masters.set(key, copy);
+	#watch(master: ConntrackRecord): number {
+		if (this.#masters.size === MASTERS_MAX) this.dropped++;
+		const slot = this.#masters.add(master);
 		if (!this.#isAsking) {
 			this.#isAsking = true;
 			this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
 		}
-	}
-
-	/**
-	 * Gives the oldest up. Its record is used again: a dump of many masters would leave as many blocks of malloc behind (60 MiB
-	 * of 150,000, `make bench ROWS=memory`).
-	 */
-	#giveUp(): ConntrackRecord {
-		const [key, record] = this.#masters.entries().next().value!;
-		this.#masters.delete(key);
-		this.dropped++;
-		return record;
+		return slot;
 	}
 
 	#nextPortion(): void {
-		if (this.#portion === 0) this.#keys = [...this.#masters.keys()];
-		const count = Math.ceil(this.#keys.length / PORTIONS);
+		if (this.#portion === 0) this.#slots = this.#masters.slots();
+		const count = Math.ceil(this.#slots.length / PORTIONS);
 		const from = this.#portion * count;
 		this.#portion = (this.#portion + 1) % PORTIONS;
-		if (from < this.#keys.length) this.#ask(this.#keys.slice(from, from + count), true);
+		if (from < this.#slots.length) this.#ask(this.#slots.subarray(from, from + count), true);
 		this.#isAsking = this.#masters.size > 0;
 		if (this.#isAsking) this.#later(EVERY_MS / PORTIONS, () => this.#nextPortion());
 	}
@@ -160,13 +153,14 @@ export class MasterWatch {
 	 *
 	 * @param isRoutine whoever turns out not to be translated is not asked for again
 	 */
-	#ask(keys: readonly string[], isRoutine = false): void {
-		for (let first = 0; first < keys.length; first += BATCH) {
-			const batch = keys.slice(first, first + BATCH);
+	#ask(slots: Int32Array, isRoutine = false): void {
+		for (let first = 0; first < slots.length; first += BATCH) {
+			const batch = slots.subarray(first, first + BATCH);
 			this.#writer.at = 0;
-			batch.forEach((key, i) => {
-				const master = this.#masters.get(key);
-				if (master) this.#encoder.get(master, i);
+			batch.forEach((slot, i) => {
+				if (!this.#masters.has(slot)) return;
+				this.#masters.read(slot, this.#asked);
+				this.#encoder.get(this.#asked, i);
 			});
 			if (this.#writer.at === 0 || this.#socket.send(this.#writer) < 0) continue;
 			this.#answers(batch, isRoutine);
@@ -174,7 +168,7 @@ export class MasterWatch {
 		this.#options.batchEnd();
 	}
 
-	#answers(batch: readonly string[], isRoutine: boolean): void {
+	#answers(batch: Int32Array, isRoutine: boolean): void {
 		for (;;) {
 			const count = this.#socket.receive(this.#wire, STRIDE, this.#lengths);
 			if (count <= 0) return;
@@ -183,17 +177,22 @@ export class MasterWatch {
 				eachMessage(this.#wire, start, start + Math.min(this.#lengths[i]!, STRIDE), (from, to) => {
 					const type = messageType(this.#wire, from);
 					// whoever is not there any more needs no watching
-					if (type === NLMSG_ERROR) this.#masters.delete(batch[messageSequence(this.#wire, from)] ?? "");
+					if (type === NLMSG_ERROR) this.#forget(batch[messageSequence(this.#wire, from)]);
 					else if (
 						type === ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW) &&
 						this.#decoder.decode(this.#wire, attributesOf(from), to, this.#record)
 					) {
-						if (isRoutine && !mayBeAdjusted(this.#record)) this.#masters.delete(keyOf(this.#record));
+						if (isRoutine && !mayBeAdjusted(this.#record)) this.#forget(this.#masters.find(this.#record));
 						this.#options.found(this.#record);
 					}
 				});
 			}
 		}
+	}
+
+	/** @param slot -1 or undefined: nobody's */
+	#forget(slot = -1): void {
+		if (this.#masters.has(slot)) this.#masters.delete(slot);
 	}
 }
 
@@ -207,5 +206,3 @@ function mayBeAdjusted(record: ConntrackRecord): boolean {
 		(record[STATUS]! & (IPS_SRC_NAT | IPS_DST_NAT)) !== 0
 	);
 }
-
-const keyOf = (record: ConntrackRecord): string => record.subarray(PROTOCOLS, ORIG_DST + 4).join();
