@@ -49,6 +49,18 @@ test("patience covers the time until a datagram is asked for, and four round tri
 	assert.equal(Math.round(pace.patience), 225);
 });
 
+test("the window doubles with each round trip up to 256, then grows by one; after a loss by one from the start", () => {
+	const pace = new Pace();
+	const roundTrip = (): number => {
+		pace.acknowledged(Math.floor(pace.window));
+		return Math.floor(pace.window);
+	};
+	assert.deepEqual([roundTrip(), roundTrip(), roundTrip()], [128, 256, 257]);
+	pace.lost(1000);
+	assert.equal(Math.floor(pace.window), 179);
+	assert.equal(roundTrip(), 180);
+});
+
 test("what was sent well before a datagram that has come is lost, what was sent with it may be late", () => {
 	const pace = new Pace();
 	pace.asked(7, 1000);

@@ -8,6 +8,11 @@ import { IN_FLIGHT_MAX } from "./in-flight.ts";
 /** Datagrams in flight to begin with, and the least that losses reduce them to. */
 const WINDOW_INITIAL = 64;
 const WINDOW_MIN = 16;
+/**
+ * Up to here the window doubles with each round trip while nothing was lost (slow start, RFC 5681): with 64 datagrams in flight
+ * neither side of a bulk is busy, with 256 both are, and a live change waits for six milliseconds behind them.
+ */
+const WINDOW_FAST = 256;
 /** So many datagrams after the last one that asked, or a quarter of what may be in flight, the next one asks ... */
 const ASK_EVERY = 16;
 /** ... and so long after it; a little later, when none has come, a datagram that does nothing else. */
@@ -26,6 +31,8 @@ const BACKOFF_MAX = 4;
 export class Pace {
 	/** Datagrams that may be in flight: grows with acknowledgements, shrinks with losses. */
 	window = WINDOW_INITIAL;
+	/** Below this it grows fast. */
+	#threshold = WINDOW_FAST;
 	/** When an acknowledgement was last asked for. */
 	askedAt = Number.NEGATIVE_INFINITY;
 	#roundTrip = 1;
@@ -80,7 +87,8 @@ export class Pace {
 	}
 
 	acknowledged(datagrams: number): void {
-		this.window = Math.min(IN_FLIGHT_MAX, this.window + datagrams / this.window);
+		const growth = this.window < this.#threshold ? datagrams : datagrams / this.window;
+		this.window = Math.min(IN_FLIGHT_MAX, this.window + growth);
 		this.#backoff = 1;
 	}
 
@@ -89,6 +97,7 @@ export class Pace {
 		if (now - this.#shrunkAt <= Math.max(10, this.#roundTrip)) return;
 		this.#shrunkAt = now;
 		this.window = Math.max(WINDOW_MIN, this.window * 0.7);
+		this.#threshold = this.window;
 	}
 
 	/** Patience ran out. */
