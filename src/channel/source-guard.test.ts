@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatBytes, parseAddress } from "../conntrack/address.ts";
 import { Simulation } from "../sync/simulation.ts";
+import { FLAG_HELLO } from "../sync/wire/frame.ts";
 import { NAME_SIZE } from "../system/native.ts";
 import { socketAddress } from "../system/socket-address.ts";
 import { type Network, SourceGuard, type SourceGuardOptions, type Speakers } from "./source-guard.ts";
@@ -236,7 +237,8 @@ test("a spoilt datagram, a repeated one and one's own are not good", () => {
 	let answers: boolean[] = [];
 	a.ftfw.receive = (datagram, start, end, now) => {
 		const isGood = receive(datagram, start, end, now);
-		answers.push(isGood);
+		// what its last life has sent may still be on its way
+		if (answers.length > 0 || (datagram[start + 3]! & FLAG_HELLO) !== 0) answers.push(isGood);
 		return isGood;
 	};
 	sim.run(2);

@@ -27,12 +27,30 @@ function withFile(title: string, path: string, run: (config: Config, warnings: s
 
 const SHIPPED = fileURLToPath(new URL("../../conf", import.meta.url));
 
+const STATS = "examples/stats.conf";
+const MODES: Readonly<Record<string, string>> = { "examples/notrack.conf": "NOTRACK" };
+
 for (const name of ["ctsync.conf", ...readdirSync(`${SHIPPED}/examples`).map((file) => `examples/${file}`)]) {
-	withFile(`our own ${name} is read without a warning`, `${SHIPPED}/${name}`, ({ sync }, warnings) => {
-		assert.deepEqual(warnings, []);
-		assert.equal(sync!.mode, "FTFW");
-	});
+	withFile(
+		`our own ${name} is read without a warning`,
+		`${SHIPPED}/${name}`,
+		({ sync, general }, warnings) => {
+			assert.deepEqual(warnings, []);
+			assert.equal(sync?.mode, MODES[name] ?? (name === STATS ? undefined : "FTFW"));
+			assert.equal(general.syslog, "daemon", "whatever goes wrong has to be told somewhere");
+		},
+	);
 }
+
+test("there is an example of every transport, of Mode NOTRACK, and of the Stats mode", () => {
+	const read = (name: string) => loadConfig(`${SHIPPED}/${name}`).config;
+	const [tcp] = read("examples/tcp-pair.conf").sync!.links;
+	assert.deepEqual([tcp!.type, tcp!.destinations], ["tcp", ["192.168.100.2"]]);
+	const { sync, security } = read("examples/notrack.conf");
+	assert.deepEqual([sync!.startupResync, security?.keyFile], [true, "/etc/ctsync/keys"]);
+	const { stats } = read(STATS);
+	assert.deepEqual([stats!.logFile, stats!.syslog], ["/var/log/ctsync-flows.log", false]);
+});
 
 test("the file that we ship has a key, the shortest example has none", () => {
 	const { security, sync } = loadConfig(`${SHIPPED}/ctsync.conf`).config;

@@ -145,6 +145,7 @@ from_template() {
 		-e "s/192\\.168\\.0\\.11/10.10.1.$n/; s/192\\.168\\.1\\.11/10.10.2.$n/" \
 		-e "s|^(\\s*LockFile) .*|\\1 $LAB_TMP/$fw.lock\n\tLogFile $LAB_TMP/$fw.log|" \
 		-e "s|^(\\s*Path) .*|\\1 $LAB_TMP/$fw.ctl|" -e "s/^(\\s*Syslog) .*/\\1 off/" \
+		-e "s|/var/log/|$LAB_TMP/$fw-|" \
 		-e "s|^(\\s*KeyFile) .*|\\1 $(key_file shipped)|"
 }
 

@@ -14,7 +14,7 @@ lab_up none
 # active-active wants this
 for fw in fw1 fw2; do in_ns "$fw" sh -c 'echo 1 >/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal'; done
 for file in ctsync.conf examples/minimal.conf examples/udp-pair.conf examples/udp-three.conf \
-	examples/ipv6-multicast.conf examples/active-active.conf; do
+	examples/tcp-pair.conf examples/notrack.conf examples/ipv6-multicast.conf examples/active-active.conf; do
 	case_begins "$file"
 	failed=$TAP_FAILED
 	LAB_TEMPLATE=$file
@@ -27,4 +27,13 @@ for file in ctsync.conf examples/minimal.conf examples/udp-pair.conf examples/ud
 	daemon_stop fw2
 	in_ns fw1 conntrack -F 2>/dev/null
 done
+
+case_begins examples/stats.conf
+LAB_TEMPLATE=examples/stats.conf
+flow_logged() { grep -q 'sport=.*dport=' "$LAB_TMP/fw1-ctsync-flows.log"; }
+check "it starts" daemon_start fw1
+equal "without a complaint" "" "$(cat "$LAB_TMP/fw1.err")"
+in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" create 0 5 >/dev/null
+in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" delete 0 5 >/dev/null
+soon "a flow that ends is a line of the log" 5 flow_logged
 finish
