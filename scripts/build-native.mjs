@@ -1,12 +1,13 @@
-// Builds src/system/native/native.c into build/ctsync.node with the C compiler alone. Node's headers come with
+// Builds src/system/native/*.c into build/ctsync.node with the C compiler alone. Node's headers come with
 // Node itself (PREFIX/include/node), so nothing is downloaded and neither Python nor a C++ compiler is needed.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const source = join(root, "src/system/native/native.c");
+const folder = join(root, "src/system/native");
+const files = readdirSync(folder).map((name) => join(folder, name));
 const target = join(root, "build/ctsync.node");
 
 const prefix = dirname(dirname(realpathSync(process.execPath)));
@@ -19,7 +20,8 @@ if (!include) {
 	process.exit(1);
 }
 
-const fresh = existsSync(target) && statSync(target).mtimeMs > statSync(source).mtimeMs;
+const built = existsSync(target) ? statSync(target).mtimeMs : 0;
+const fresh = files.every((file) => statSync(file).mtimeMs < built);
 if (!fresh) {
 	mkdirSync(dirname(target), { recursive: true });
 	const cc = process.env.CC || "cc";
@@ -34,8 +36,9 @@ if (!fresh) {
 		"-Werror",
 		"-fvisibility=hidden",
 	];
+	const sources = files.filter((file) => file.endsWith(".c"));
 	try {
-		execFileSync(cc, [...flags, "-DNAPI_VERSION=8", `-I${include}`, source, "-o", target], {
+		execFileSync(cc, [...flags, "-DNAPI_VERSION=8", `-I${include}`, ...sources, "-o", target], {
 			stdio: "inherit",
 		});
 	} catch (error) {

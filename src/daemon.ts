@@ -43,7 +43,7 @@ import { REJECTS } from "./sync/sync-counters.ts";
 import { Ticker } from "./sync/ticker.ts";
 import { EPOCH_SIZE } from "./sync/wire/frame.ts";
 import { systemClock } from "./system/clock.ts";
-import { loadNative } from "./system/native.ts";
+import { ciphersOf, loadNative } from "./system/native.ts";
 import { onSignals } from "./system/signals.ts";
 import { Verification } from "./verification.ts";
 
@@ -101,7 +101,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 		cleanup.unshift(() => channel.close());
 		const node = config.security?.node ?? nodeIdOf(link.config, link.device);
 		const epoch = randomBytes(EPOCH_SIZE);
-		const security = new LinkSecurity(config.security, node, epoch);
+		const security = new LinkSecurity(config.security, node, epoch, ciphersOf(native));
 		const entropy = (size: number): Uint8Array => randomBytes(size);
 		const dump = (done: (isComplete: boolean) => void): void => void operations.dumpFor(done);
 		const isHeld = (): boolean => operations.commit.isRunning;

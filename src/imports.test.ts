@@ -68,7 +68,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 	},
 	security: {
 		values: ["sync/wire/frame", "sync/wire/seal"],
-		types: ["config"],
+		types: ["config", "system/native"],
 		node: ["node:crypto", "node:fs", "node:path", "node:buffer"],
 	},
 	cli: {

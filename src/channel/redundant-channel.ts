@@ -96,6 +96,10 @@ export class RedundantChannel implements Channel {
 
 	start(handler: DatagramHandler, batchEnd: () => void): void {
 		const { clock } = this.#options;
+		if (this.#members.length === 1) {
+			this.#active.link.start(handler, batchEnd);
+			return;
+		}
 		for (const member of this.#members) {
 			member.link.start((bytes, start, end) => {
 				const isGood = handler(bytes, start, end);
@@ -103,7 +107,7 @@ export class RedundantChannel implements Channel {
 				return isGood;
 			}, batchEnd);
 		}
-		if (this.#members.length > 1) this.#look();
+		this.#look();
 	}
 
 	send(bytes: Uint8Array, end: number): void {

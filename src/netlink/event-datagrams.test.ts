@@ -8,6 +8,7 @@ import { hexBytes } from "./attribute-tree.ts";
 import { DESTROY, EXPECTATION_WITH_NAT, NEW_RELATED, NEW_WITH_HELPER, UPDATE_FIN_WAIT } from "./captured.ts";
 import { EventListener } from "./event-listener.ts";
 import { EventRecorder } from "./event-recorder.ts";
+import { BURST_MAX_MS } from "./reading-pace.ts";
 
 /** A netlink message with a header; `length` may lie. */
 function message(type: number, flags: number, table: string, length?: number): Uint8Array {
@@ -29,6 +30,8 @@ class FakeSocket {
 	queue: (Uint8Array | number)[] = [];
 	ready: () => void = () => {};
 	calls: string[] = [];
+	/** What was asked for last: milliseconds, how often to look, from how many bytes on to read. */
+	asked: readonly number[] = [];
 	readonly #buffer: number;
 
 	constructor(buffer: number) {
@@ -62,6 +65,10 @@ class FakeSocket {
 			},
 			pollPause: () => void this.calls.push("pause"),
 			pollResume: () => void this.calls.push("resume"),
+			pollAfter: (_poller, milliseconds, step, enough) => {
+				this.calls.push("after");
+				this.asked = [milliseconds, step, enough];
+			},
 			pollClose: ignore,
 		};
 	}
@@ -78,32 +85,21 @@ class FakeSocket {
 	}
 }
 
-/** Time that moves by hand, and so does what is due. */
+/** Time that moves by hand. */
 class ManualClock implements Clock {
 	time = 0;
-	due: (() => void)[] = [];
-	/** What was asked for last, milliseconds. */
-	asked = 0;
 
 	now(): number {
 		return this.time;
 	}
-	after(milliseconds: number, callback: () => void): () => void {
-		this.asked = milliseconds;
-		this.due.push(callback);
-		return () => {};
+	after(): () => void {
+		throw new Error("nothing here needs a timer");
 	}
 	pause(): Promise<void> {
 		return Promise.resolve();
 	}
 	wall(): Date {
 		return new Date(0);
-	}
-	/** Runs what is due now; how much that was. */
-	tick(): number {
-		const due = this.due.splice(0);
-		for (const callback of due) callback();
-		return due.length;
 	}
 }
 
@@ -254,55 +250,51 @@ test("under load the socket is read in bursts, until it is quiet for long enough
 	assert.deepEqual(socket.calls, []);
 	clock.time += 12;
 	receive(...new Array<Uint8Array>(64).fill(NEW));
-	assert.deepEqual(socket.calls, ["pause"]);
+	assert.deepEqual(socket.calls, ["after"]);
 	recorder.take();
-	// a wake-up that was on its way does not read
-	receive(NEW);
-	assert.equal(recorder.take().length, 0);
 	const burst = (events: number): void => {
-		clock.time += clock.asked;
-		socket.queue.push(...new Array<Uint8Array>(events).fill(NEW));
-		assert.equal(clock.tick(), 1);
+		clock.time += socket.asked[0]!;
+		receive(...new Array<Uint8Array>(events).fill(NEW));
 	};
-	burst(2000);
-	assert.equal(clock.asked, 1);
-	for (let i = 0; i < 50; i++) burst(3);
-	assert.equal(recorder.take().length, 2001 + 50 * 3);
-	assert.deepEqual(socket.calls, ["pause"]);
+	burst(10_000);
+	assert.equal(socket.asked[0], 1);
+	for (let i = 0; i < 50; i++) burst(60);
+	assert.equal(recorder.take().length, 10_000 + 50 * 60);
+	assert.deepEqual(new Set(socket.calls), new Set(["after"]));
 	const quietSince = clock.time;
-	while (clock.due.length > 0) burst(0);
+	const isOver = (): boolean => socket.calls.at(-1) === "resume";
+	while (!isOver()) burst(0);
 	assert.ok(clock.time - quietSince > 20 && clock.time - quietSince <= 100, `${clock.time - quietSince} ms`);
-	assert.deepEqual(socket.calls, ["pause", "resume"]);
 	recorder.take();
+	const calls = socket.calls.length;
 	receive(NEW);
 	assert.equal(recorder.take().length, 1);
+	assert.equal(socket.calls.length, calls);
 });
 
-test("the more the receive buffer holds the longer a burst may wait, and a full turn is followed at once", () => {
-	for (const [bytes, longest] of [
+test("between two bursts a full buffer is noticed in time, and a full turn is followed soon", () => {
+	for (const [bytes, lookEvery] of [
 		[212_992, 1],
 		[2 << 20, 2],
 		[4 << 20, 4],
-		[64 << 20, 5],
+		[64 << 20, 65],
 	] as const) {
 		const { socket, clock, receive } = start(bytes);
 		clock.time += 12;
 		receive(...new Array<Uint8Array>(64).fill(NEW));
-		assert.equal(clock.asked, longest, `${bytes} bytes`);
-		clock.time += longest;
-		socket.queue.push(...new Array<Uint8Array>(16_384).fill(NEW));
-		clock.tick();
-		assert.equal(clock.asked, 0);
+		// what was not enough to read, and what the fastest kernel adds until the next look, fit
+		assert.deepEqual(socket.asked, [BURST_MAX_MS, lookEvery, bytes / 4]);
+		clock.time += BURST_MAX_MS;
+		receive(...new Array<Uint8Array>(16_384).fill(NEW));
+		assert.equal(socket.asked[0], 1);
 	}
 });
 
 test("nothing is read after the listener was closed", () => {
-	const { clock, receive, recorder, listener } = start();
+	const { receive, recorder, listener } = start();
 	receive(...new Array<Uint8Array>(100).fill(NEW));
-	assert.equal(clock.due.length, 1);
 	recorder.take();
 	listener.close();
 	receive(NEW);
-	clock.tick();
 	assert.equal(recorder.take().length, 0);
 });

@@ -79,8 +79,11 @@ export class EventListener {
 	readonly #expectation = newExpectationRecord();
 	readonly #account: AccountDecoder | undefined;
 	readonly #pace: ReadingPace;
-	/** Reading by the clock; the poller is paused. */
+	/** Reading by the clock. */
 	#isBurst = false;
+	/** Between two bursts: how often to look how full the buffer is, milliseconds, and from how many bytes on to read. */
+	readonly #lookEvery: number;
+	readonly #enough: number;
 	/**
 	 * The socket is congested: the kernel has told once that it drops events, and drops all that come, untold, until the
 	 * queue is empty (NETLINK_S_CONGESTED in af_netlink.c). A table that is read before then may lack them for good.
@@ -100,12 +103,11 @@ export class EventListener {
 		const groups = [C.NFNLGRP_CONNTRACK_NEW, C.NFNLGRP_CONNTRACK_UPDATE, C.NFNLGRP_CONNTRACK_DESTROY];
 		if (options.expectations) groups.push(C.NFNLGRP_CONNTRACK_EXP_NEW, C.NFNLGRP_CONNTRACK_EXP_DESTROY);
 		this.socket = new NetlinkSocket(options.native, { ...options, groups });
-		// a storm that begins between two bursts must not fill more than half of the buffer
-		const bearable = Math.floor(this.socket.receiveBuffer / 2 / (STORM_PER_MS * EVENT_CHARGE));
-		this.#pace = new ReadingPace(
-			options.clock.now(),
-			Math.min(bearable, options.isUrgent ? BURST_MIN_MS : BURST_MAX_MS),
-		);
+		// a storm that begins between two looks fills half of the buffer, on top of what was not enough to read
+		const { receiveBuffer } = this.socket;
+		this.#lookEvery = Math.max(1, Math.floor(receiveBuffer / 2 / (STORM_PER_MS * EVENT_CHARGE)));
+		this.#enough = Math.floor(receiveBuffer / 4);
+		this.#pace = new ReadingPace(options.clock.now(), options.isUrgent ? BURST_MIN_MS : BURST_MAX_MS);
 	}
 
 	/** Begins to deliver; events since the constructor wait in the socket. */
@@ -124,26 +126,20 @@ export class EventListener {
 	}
 
 	#readable(): void {
-		if (this.#isBurst || this.#isClosed) return;
-		this.#pace.read(this.#read(), this.#clock.now());
-		if (this.#pace.interval === 0) return;
-		this.#isBurst = true;
-		this.socket.pause();
-		this.#clock.after(this.#pace.interval, this.#burst);
-	}
-
-	readonly #burst = (): void => {
 		if (this.#isClosed) return;
 		const count = this.#read();
 		if (this.#isClosed) return;
 		this.#pace.read(count, this.#clock.now());
-		if (this.#pace.interval > 0) {
-			this.#clock.after(count >= TURN_MAX ? 0 : this.#pace.interval, this.#burst);
-			return;
+		const { interval } = this.#pace;
+		if (interval > 0) {
+			this.#isBurst = true;
+			// what is left of a storm is read as soon as the others had their turn
+			this.socket.readAfter(count >= TURN_MAX ? BURST_MIN_MS : interval, this.#lookEvery, this.#enough);
+		} else if (this.#isBurst) {
+			this.#isBurst = false;
+			this.socket.resume();
 		}
-		this.#isBurst = false;
-		this.socket.resume();
-	};
+	}
 
 	/** @returns the number of datagrams read */
 	#read(): number {

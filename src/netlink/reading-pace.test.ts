@@ -67,8 +67,8 @@ test("a single bunch after a silence does not make the next events wait", () => 
 
 test("many events are read in bursts, which are shorter the more there are", () => {
 	for (const [perSecond, least, most] of [
-		[6000, 5, 5],
-		[10_000, 5, 5],
+		[6000, 20, 20],
+		[10_000, 20, 20],
 		[50_000, 5, 5],
 		[100_000, 2, 3],
 		[200_000, 1, 2],
@@ -123,5 +123,14 @@ test("readings in no time at all, and of nothing, are borne", () => {
 	pace.read(0, 0);
 	assert.equal(pace.interval, 1);
 	pace.read(0, 1);
-	assert.equal(pace.interval, BURST_MAX_MS);
+	assert.equal(pace.interval, 5);
+});
+
+test("when a load is over whoever comes meanwhile waits for five milliseconds, not for a whole burst", () => {
+	const reader = new Reader();
+	reader.run(10_000, 500);
+	assert.equal(reader.pace.interval, BURST_MAX_MS);
+	const quiet = reader.run(1000, 200);
+	assert.ok(longest(after(BURST_MAX_MS, 1000, quiet)) <= 5);
+	assert.ok(longest(after(100, 1000, quiet)) < 0.1);
 });

@@ -115,6 +115,11 @@ export class NetlinkSocket {
 		if (this.#poller) this.#native.pollResume(this.#poller);
 	}
 
+	/** See Native.pollAfter: calls back later instead of when there is something to receive. */
+	readAfter(milliseconds: number, step: number, enough: number): void {
+		if (this.#poller) this.#native.pollAfter(this.#poller, milliseconds, step, enough);
+	}
+
 	close(): void {
 		if (this.#poller) this.#native.pollClose(this.#poller);
 		this.#poller = undefined;

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { bodyOffset, FLAG_ACK, FLAG_HELLO, Frame, writeHeader } from "../sync/wire/frame.ts";
 import { PlainSeal, type Seal } from "../sync/wire/seal.ts";
+import { ciphersOf, loadNative, type NativeCiphers } from "../system/native.ts";
 import {
 	type AeadOptions,
 	AeadSeal,
@@ -17,6 +18,7 @@ const LINE1 = generateKeyLine(1, false);
 const LINE2 = generateKeyLine(2, false);
 const ring = parseKeyFile(LINE1, "one");
 const NODE = 7;
+const native = ciphersOf(loadNative());
 
 const sealOf = (options: Partial<AeadOptions> = {}): AeadSeal =>
 	new AeadSeal({
@@ -25,6 +27,7 @@ const sealOf = (options: Partial<AeadOptions> = {}): AeadSeal =>
 		node: NODE,
 		epoch: EPOCH,
 		suite: SUITE_AES_256_GCM,
+		ciphers: native,
 		...options,
 	});
 
@@ -46,16 +49,25 @@ function open(seal: Seal, datagram: Uint8Array, epoch: Uint8Array = EPOCH): stri
 	return stop < 0 ? undefined : new TextDecoder().decode(bytes.subarray(frame.body, stop));
 }
 
-for (const suite of [SUITE_AES_256_GCM, SUITE_CHACHA20_POLY1305] as Suite[]) {
-	test(`suite ${suite}: what one node seals another with the same ring opens`, () => {
-		const datagram = sealed(sealOf({ suite }));
-		assert.equal(open(sealOf({ node: 9, epoch: randomBytes(16), suite }), datagram), "records of any kind");
+for (const [suite, ciphers] of [
+	[SUITE_AES_256_GCM, native],
+	[SUITE_AES_256_GCM, undefined],
+	[SUITE_CHACHA20_POLY1305, native],
+	[SUITE_CHACHA20_POLY1305, undefined],
+] as [Suite, NativeCiphers | undefined][]) {
+	const by = ciphers ? "the addon" : "node:crypto";
+	test(`suite ${suite}, ${by}: what one node seals another with the same ring opens`, () => {
+		const datagram = sealed(sealOf({ suite, ciphers }));
+		assert.equal(
+			open(sealOf({ node: 9, epoch: randomBytes(16), suite, ciphers }), datagram),
+			"records of any kind",
+		);
 		assert.equal(Buffer.from(datagram).includes("records"), false);
 	});
 
-	test(`suite ${suite}: no datagram with a flipped bit opens, whichever bit`, () => {
-		const datagram = sealed(sealOf({ suite }), 5, FLAG_HELLO);
-		const seal = sealOf({ suite });
+	test(`suite ${suite}, ${by}: no datagram with a flipped bit opens, whichever bit`, () => {
+		const datagram = sealed(sealOf({ suite, ciphers }), 5, FLAG_HELLO);
+		const seal = sealOf({ suite, ciphers });
 		for (let bit = 0; bit < datagram.length * 8; bit++) {
 			const flipped = datagram.slice();
 			flipped[bit >>> 3]! ^= 1 << (bit & 7);

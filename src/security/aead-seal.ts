@@ -7,18 +7,23 @@
 // Every (ring key, sender, epoch, generation) has a key of its own, and an epoch is 16 random bytes drawn at each
 // start, so no nonce is ever used twice without anything being stored. The sender in `info` keeps a datagram from
 // being reflected to its sender or taken for another node's.
-import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import { hkdfSync } from "node:crypto";
 import { type Frame, KEY_GENERATION_AT, KEY_ID_AT, putU32, SUITE_AT } from "../sync/wire/frame.ts";
 import type { Seal } from "../sync/wire/seal.ts";
+import type { NativeCiphers } from "../system/native.ts";
+import {
+	type AeadCipher,
+	NONCE_SIZE,
+	newAeadCipher,
+	SUITE_AES_256_GCM,
+	SUITE_CHACHA20_POLY1305,
+	type Suite,
+	TAG_SIZE,
+} from "./aead-cipher.ts";
 import { KEY_SIZE, type KeyRing, type RingKey } from "./key-ring.ts";
 
-export const SUITE_AES_256_GCM = 1;
-export const SUITE_CHACHA20_POLY1305 = 2;
-export type Suite = typeof SUITE_AES_256_GCM | typeof SUITE_CHACHA20_POLY1305;
+export { SUITE_AES_256_GCM, SUITE_CHACHA20_POLY1305, type Suite };
 
-const CIPHERS = { 1: "aes-256-gcm", 2: "chacha20-poly1305" } as const;
-const TAG_SIZE = 16;
-const NONCE_SIZE = 12;
 /** Datagrams sealed with one derived key. */
 const GENERATION_SIZE = 2 ** 32;
 /** Derived keys that are kept; a cluster of sixteen with two ring keys needs 33. */
@@ -32,6 +37,8 @@ export interface AeadOptions {
 	/** Of this node. */
 	epoch: Uint8Array;
 	suite: Suite;
+	/** Absent: node:crypto, which takes ten times as long. */
+	ciphers?: NativeCiphers | undefined;
 }
 
 export class AeadSeal implements Seal {
@@ -39,7 +46,7 @@ export class AeadSeal implements Seal {
 	readonly #options: AeadOptions;
 	readonly #nonce = new Uint8Array(NONCE_SIZE);
 	/** Keys that have opened a datagram, and our own; oldest first. */
-	readonly #derived = new Map<string, KeyObject>();
+	readonly #derived = new Map<string, AeadCipher>();
 	/** The keys used last: a use's name costs as much as half of what a small datagram's cipher does. */
 	#sealedWith: KeyUse | undefined;
 	#openedWith: KeyUse | undefined;
@@ -63,13 +70,7 @@ export class AeadSeal implements Seal {
 		}
 		const key = use.key!;
 		this.#setNonce(sequence);
-		const cipher = createCipheriv(CIPHERS[suite] as "aes-256-gcm", key, this.#nonce, {
-			authTagLength: TAG_SIZE,
-		});
-		cipher.setAAD(bytes.subarray(0, body));
-		bytes.set(cipher.update(bytes.subarray(body, end)), body);
-		cipher.final();
-		bytes.set(cipher.getAuthTag(), end);
+		key.seal(this.#nonce, bytes, 0, body, end);
 		return end + TAG_SIZE;
 	}
 
@@ -88,35 +89,28 @@ export class AeadSeal implements Seal {
 		}
 		const key = use.key ?? this.#derive(use);
 		this.#setNonce(sequence);
-		const decipher = createDecipheriv(CIPHERS[suite] as "aes-256-gcm", key, this.#nonce, {
-			authTagLength: TAG_SIZE,
-		});
-		decipher.setAAD(bytes.subarray(start, body));
-		decipher.setAuthTag(bytes.subarray(stop, end));
-		const opened = decipher.update(bytes.subarray(body, stop));
-		try {
-			decipher.final();
-		} catch {
-			return -1;
-		}
-		bytes.set(opened, body);
+		if (!key.open(this.#nonce, bytes, start, body, stop)) return -1;
 		// a key that has opened nothing does not push out one that has
 		if (!use.key) use.key = this.#remember(use, key);
 		this.#openedWith = use;
 		return stop;
 	}
 
-	#derive({ ringKey, suite, sender, generation, epoch }: KeyUse): KeyObject {
+	#derive({ ringKey, suite, sender, generation, epoch }: KeyUse): AeadCipher {
 		const fixed = new Uint8Array(17);
 		fixed.set(new TextEncoder().encode("ctsync/1"));
 		fixed[8] = suite;
 		putU32(fixed, 9, sender);
 		putU32(fixed, 13, generation);
 		const info = Buffer.concat([fixed, Buffer.from(this.#options.cluster, "utf8")]);
-		return createSecretKey(Buffer.from(hkdfSync("sha256", ringKey.key, epoch, info, KEY_SIZE)));
+		return newAeadCipher(
+			suite,
+			new Uint8Array(hkdfSync("sha256", ringKey.key, epoch, info, KEY_SIZE)),
+			this.#options.ciphers,
+		);
 	}
 
-	#remember(use: KeyUse, key: KeyObject): KeyObject {
+	#remember(use: KeyUse, key: AeadCipher): AeadCipher {
 		if (this.#derived.size >= CACHE_MAX) this.#derived.delete(this.#derived.keys().next().value!);
 		this.#derived.set(nameOf(use), key);
 		return key;
@@ -137,7 +131,7 @@ interface KeyUse {
 	/** Nobody writes into it: the same array is the same epoch. */
 	epoch: Uint8Array;
 	/** Undefined: not derived yet, or of no use so far. */
-	key: KeyObject | undefined;
+	key: AeadCipher | undefined;
 }
 
 function isUse(use: KeyUse, suite: Suite, sender: number, generation: number): boolean {

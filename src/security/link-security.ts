@@ -2,6 +2,7 @@
 import type { SecurityConfig } from "../config/config.ts";
 import type { Seal } from "../sync/wire/seal.ts";
 import { PlainSeal } from "../sync/wire/seal.ts";
+import type { NativeCiphers } from "../system/native.ts";
 import { AeadSeal, SUITE_AES_256_GCM, SUITE_CHACHA20_POLY1305 } from "./aead-seal.ts";
 import { type KeyRing, type RingKey, readKeyFile } from "./key-ring.ts";
 
@@ -11,7 +12,7 @@ export class LinkSecurity {
 	#ring: KeyRing | undefined;
 
 	/** @throws KeyFileError */
-	constructor(config: SecurityConfig | undefined, node: number, epoch: Uint8Array) {
+	constructor(config: SecurityConfig | undefined, node: number, epoch: Uint8Array, ciphers?: NativeCiphers) {
 		this.#config = config;
 		if (!config) {
 			this.seal = new PlainSeal();
@@ -24,6 +25,7 @@ export class LinkSecurity {
 			node,
 			epoch,
 			suite: config.suite === "chacha20-poly1305" ? SUITE_CHACHA20_POLY1305 : SUITE_AES_256_GCM,
+			ciphers,
 		});
 	}
 

@@ -101,8 +101,11 @@ export class ExpectationGate {
 
 	/** Looks again at what the last datagram has changed. After each datagram, and now and then. */
 	review(now: number): void {
-		for (const key of this.#toReview) this.#reviewMaster(key, now);
-		this.#toReview.clear();
+		// clearing an empty set allocates
+		if (this.#toReview.size > 0) {
+			for (const key of this.#toReview) this.#reviewMaster(key, now);
+			this.#toReview.clear();
+		}
 		if (this.#tooMany.size === 0 || now - this.#lookedAt < LOOK_EVERY) return;
 		this.#lookedAt = now;
 		let looks = 0;

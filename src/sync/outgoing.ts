@@ -214,7 +214,10 @@ export class Outgoing {
 		const hasRecords = this.inFlight.building > 0;
 		// a bulk does not go on before its control records, and does not end before all of it, is acknowledged
 		const isUrgent = controlled !== 0 || (isLast && bulkPeers !== 0);
-		const asks = hasRecords && !this.#steady && this.pace.asks(this.nextSequence, this.#limit, isUrgent, now);
+		const asks =
+			hasRecords &&
+			!this.#steady &&
+			this.pace.asks(this.nextSequence, this.#limit, isUrgent, !this.#hasWork, now);
 		this.#transmit(asks ? FLAG_ACK : 0, peers, bulkPeers, now);
 		// whoever waits for the beginning of a bulk to be known waits for a moment instead
 		if (this.#steady && peers !== 0 && controlled === 0) this.#settleAll(this.nextSequence - 1);

@@ -5,9 +5,9 @@ import { Pace, SteadyPace } from "./pace.ts";
 /** How many of `count` datagrams at one instant ask, after one that did. */
 function asking(limit: number, count: number): number {
 	const pace = new Pace();
-	pace.asks(1, limit, true, 0);
+	pace.asks(1, limit, true, true, 0);
 	let asks = 0;
-	for (let i = 0; i < count; i++) if (pace.asks(i + 2, limit, false, 0)) asks++;
+	for (let i = 0; i < count; i++) if (pace.asks(i + 2, limit, false, true, 0)) asks++;
 	return asks;
 }
 
@@ -21,17 +21,28 @@ test("one datagram in sixteen asks, or one in a quarter of what may be in flight
 
 test("the first datagram asks, the next ones after ten milliseconds, and what somebody waits for at once", () => {
 	const pace = new Pace();
-	assert.equal(pace.asks(1, 64, false, 1000), true);
-	assert.equal(pace.asks(2, 64, false, 1009), false);
-	assert.equal(pace.asks(3, 64, true, 1009), true);
-	assert.equal(pace.asks(4, 64, false, 1018), false);
-	assert.equal(pace.asks(5, 64, false, 1019), true);
+	assert.equal(pace.asks(1, 64, false, true, 1000), true);
+	assert.equal(pace.asks(2, 64, false, true, 1009), false);
+	assert.equal(pace.asks(3, 64, true, true, 1009), true);
+	assert.equal(pace.asks(4, 64, false, true, 1018), false);
+	assert.equal(pace.asks(5, 64, false, true, 1019), true);
+});
+
+test("of datagrams that go together the last one asks, and is answered for all", () => {
+	const pace = new Pace();
+	const burst = (first: number, count: number, now: number): boolean[] =>
+		Array.from({ length: count }, (_, i) => pace.asks(first + i, 64, false, i === count - 1, now));
+	assert.deepEqual(burst(1, 3, 1000), [false, false, true]);
+	assert.equal(pace.questionAt, 1000 + pace.patience / 2, "nothing is unasked for");
+	assert.deepEqual(burst(4, 3, 1005), [false, false, false]);
+	assert.deepEqual(burst(7, 3, 1010), [false, false, true]);
+	assert.equal(burst(10, 20, 1011).indexOf(true), 15, "a long one is not waited for");
 });
 
 test("when no datagram follows a question goes out alone, and again before patience ends", () => {
 	const pace = new Pace();
-	pace.asks(6, 64, false, 1000);
-	pace.asks(7, 64, false, 1001);
+	pace.asks(6, 64, false, true, 1000);
+	pace.asks(7, 64, false, true, 1001);
 	assert.equal(pace.questionAt, 1015);
 	pace.asked(9, 1015);
 	assert.equal(pace.questionAt, 1035, "the answer, or the question, is lost");

@@ -15,7 +15,7 @@ const WINDOW_MIN = 16;
 const WINDOW_FAST = 256;
 /** So many datagrams after the last one that asked, or a quarter of what may be in flight, the next one asks ... */
 const ASK_EVERY = 16;
-/** ... and so long after it; a little later, when none has come, a datagram that does nothing else. */
+/** ... and the last one of those that go together so long after it; a little later, when none has come, a datagram that does nothing else. */
 const ASK_AFTER = 10;
 const QUESTION_AFTER = 15;
 /** What was sent so long before a datagram that the peer has got, and did not come, is lost: nothing is late by more. */
@@ -56,10 +56,12 @@ export class Pace {
 	 *
 	 * @param limit datagrams that may be in flight
 	 * @param isUrgent somebody waits for what it brings
+	 * @param isLast nothing is left to be sent: whoever answers it answers for all before it
 	 */
-	asks(sequence: number, limit: number, isUrgent: boolean, now: number): boolean {
+	asks(sequence: number, limit: number, isUrgent: boolean, isLast: boolean, now: number): boolean {
 		this.#unasked++;
-		const isSoonEnough = this.#unasked < Math.min(ASK_EVERY, limit / 4) && now - this.askedAt < ASK_AFTER;
+		const isSoonEnough =
+			this.#unasked < Math.min(ASK_EVERY, limit / 4) && !(isLast && now - this.askedAt >= ASK_AFTER);
 		if (isSoonEnough && !isUrgent) return false;
 		this.asked(sequence, now);
 		return true;

@@ -100,6 +100,7 @@ function declareTests(): void {
 		poll: [-1, () => {}],
 		pollPause: [dead],
 		pollResume: [dead],
+		pollAfter: [dead, 1, 1, 0],
 		pollClose: [dead],
 	};
 	const WRONG: readonly unknown[] = [
@@ -352,6 +353,35 @@ function declareTests(): void {
 		native.pollClose(poller);
 		await turn();
 		assert.equal(calls, 2);
+	});
+
+	test("a poller that waits calls back when its time is over, or when it looks and there is enough", async () => {
+		const [from, to] = [await openUdp(), await openUdp()];
+		const send = () => native.sendMany(from.fd, bytes, Int32Array.of(0, 1), 1, to.address);
+		const begin = process.hrtime.bigint();
+		let calls: number[] = [];
+		const poller = native.poll(to.fd, () => calls.push(Number(process.hrtime.bigint() - begin) / 1e6));
+		const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+		// nothing there, or not enough: once, and not earlier (timers are of whole milliseconds)
+		for (const isThere of [false, true]) {
+			native.pollAfter(poller, 40, 3, 1 << 20);
+			if (isThere) send();
+			const asked = Number(process.hrtime.bigint() - begin) / 1e6;
+			await wait(80);
+			assert.equal(calls.length, 1);
+			assert.ok(calls[0]! - asked >= 38, `${calls[0]! - asked} ms`);
+			calls = [];
+		}
+		native.pollAfter(poller, 10_000, 3, 1);
+		await wait(40);
+		assert.equal(calls.length, 1, "at a look");
+		for (const end of [native.pollPause, native.pollClose]) {
+			native.pollAfter(poller, 10, 3, 1);
+			end(poller);
+			await wait(30);
+			assert.equal(calls.length, 1, "ended");
+		}
+		assert.throws(() => native.pollAfter(poller, 10, 3, 1), refused);
 	});
 
 	test("a poller that was closed is refused for ever, whoever lives in its memory now", async () => {

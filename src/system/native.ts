@@ -6,6 +6,11 @@ export interface Poller {
 	readonly poller: unique symbol;
 }
 
+/** A cipher and its key; opaque to JavaScript. */
+export interface NativeAead {
+	readonly aead: unique symbol;
+}
+
 /** Thrown by the calls that set something up, in the shape of Node's own system errors. */
 export interface SystemError extends Error {
 	errno: number;
@@ -62,7 +67,33 @@ export interface Native {
 	poll(fd: number, callback: () => void): Poller;
 	pollPause(poller: Poller): void;
 	pollResume(poller: Poller): void;
+	/**
+	 * Pauses the poller, and calls back once: after so many milliseconds, or earlier when at a look, of which there is one
+	 * every `step` milliseconds, `enough` bytes of the socket's receive buffer are in use (as SO_RCVBUF counts them). A look
+	 * is no turn of JavaScript. Ends with the next pollPause, pollResume or pollAfter.
+	 */
+	pollAfter(poller: Poller, milliseconds: number, step: number, enough: number): void;
 	pollClose(poller: Poller): void;
+}
+
+/** The ciphers of the OpenSSL that Node carries. */
+export interface NativeCiphers {
+	/** Suite 1: AES-256-GCM, 2: ChaCha20-Poly1305. A key of 32 bytes. */
+	aeadCipher(suite: number, key: Uint8Array): NativeAead;
+	/**
+	 * Seals or opens in place: bytes [start, body) are authenticated, [body, end) encrypted as well; the tag stands in the 16
+	 * bytes behind `end`. A nonce has 12 bytes. False: what was to be opened is not what was sealed, and [body, end) means
+	 * nothing now.
+	 */
+	aeadRun(
+		cipher: NativeAead,
+		isSeal: boolean,
+		nonce: Uint8Array,
+		bytes: Uint8Array,
+		start: number,
+		body: number,
+		end: number,
+	): boolean;
 }
 
 /**
@@ -79,6 +110,12 @@ export const NAME_SIZE = 28;
 
 export function loadNative(): Native {
 	return createRequire(import.meta.url)("../../build/ctsync.node") as Native;
+}
+
+/** Undefined where Node does not export the functions of its OpenSSL. */
+export function ciphersOf(native: Native): NativeCiphers | undefined {
+	const addon = native as Native & Partial<NativeCiphers>;
+	return addon.aeadCipher && addon.aeadRun ? (addon as NativeCiphers) : undefined;
 }
 
 /** Constants of Linux' generic socket ABI (asm-generic/socket.h, linux/in.h, linux/in6.h). */

@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <node_api.h>
 #include <sched.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,21 +23,12 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "native.h"
+
 /* Datagrams per recvmmsg or sendmmsg call: 256 headers are 20 KiB of stack. */
 #define BATCH_MAX 256
 /* Room for one source address in the `names` buffer of receive(): sizeof(struct sockaddr_in6). */
 #define NAME_SIZE 28
-
-#define ARGS(n)                                                                                                        \
-	napi_value argv[n];                                                                                            \
-	size_t argc = n;                                                                                               \
-	if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc < n)                               \
-		return bad_argument(env)
-
-static napi_value bad_argument(napi_env env) {
-	napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "ctsync native: wrong arguments");
-	return NULL;
-}
 
 static napi_value integer(napi_env env, int64_t value) {
 	napi_value out;
@@ -60,22 +49,6 @@ static napi_value system_error(napi_env env, const char *call, int number) {
 	napi_set_named_property(env, error, "errno", integer(env, number));
 	napi_throw(env, error);
 	return NULL;
-}
-
-static bool get_int(napi_env env, napi_value value, int32_t *out) {
-	return napi_get_value_int32(env, value, out) == napi_ok;
-}
-
-/* The memory behind a Uint8Array, Int32Array or Buffer; false for anything else. */
-static bool get_bytes(napi_env env, napi_value value, void **data, size_t *length) {
-	napi_typedarray_type type;
-	size_t count;
-	if (napi_get_typedarray_info(env, value, &type, &count, data, NULL, NULL) != napi_ok)
-		return false;
-	if (type != napi_uint8_array && type != napi_int32_array)
-		return false;
-	*length = count * (type == napi_int32_array ? 4 : 1);
-	return true;
 }
 
 /* --- opening and setting up ------------------------------------------------------------------------------------ */
@@ -454,12 +427,18 @@ static napi_value send_later(napi_env env, napi_callback_info info) {
 
 typedef struct {
 	uv_poll_t handle;
+	uv_timer_t timer;
 	napi_env env;
 	napi_ref callback;
 	napi_async_context context;
 	napi_async_cleanup_hook_handle cleanup;
-	int references; /* one of the handle's, one of JavaScript's */
+	int open;	/* handles that are not closed yet */
+	int references; /* one of the handles', one of JavaScript's */
 	bool armed, closing;
+	int fd;
+	/* of a wait: until when (uv_now), how often it looks, milliseconds; and how many bytes end it */
+	uint64_t until, step;
+	uint32_t enough;
 } poller;
 
 static void poller_ready(uv_poll_t *handle, int status, int events);
@@ -469,11 +448,9 @@ static void poller_arm(poller *p) {
 	p->armed = true;
 }
 
-static void poller_ready(uv_poll_t *handle, int status, int events) {
-	poller *p = handle->data;
+static void poller_call(poller *p) {
 	napi_handle_scope scope;
 	napi_value callback, receiver, result;
-	(void)events;
 	napi_open_handle_scope(p->env, &scope);
 	napi_get_reference_value(p->env, p->callback, &callback);
 	napi_get_global(p->env, &receiver);
@@ -482,13 +459,45 @@ static void poller_ready(uv_poll_t *handle, int status, int events) {
 		napi_get_and_clear_last_exception(p->env, &error);
 		napi_fatal_exception(p->env, error);
 	}
+	napi_close_handle_scope(p->env, scope);
+}
+
+static void poller_ready(uv_poll_t *handle, int status, int events) {
+	poller *p = handle->data;
+	(void)events;
+	poller_call(p);
 	/*
 	 * A netlink overrun sets the socket's error, epoll reports EPOLLERR, and libuv then stops the handle by
 	 * itself (uv__poll_io, UV_EBADF). The callback has read the error away by now: listen on.
 	 */
 	if (status < 0 && p->armed && !p->closing)
 		poller_arm(p);
-	napi_close_handle_scope(p->env, scope);
+}
+
+/* Bytes of receive buffer that are in use; all of them where the kernel does not say. */
+static uint32_t bytes_waiting(int fd) {
+	uint32_t info[SK_MEMINFO_VARS];
+	socklen_t length = sizeof info;
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &length) < 0 || length < sizeof info[0])
+		return UINT32_MAX;
+	return info[SK_MEMINFO_RMEM_ALLOC];
+}
+
+static void poller_look(uv_timer_t *timer);
+
+static void poller_sleep(poller *p) {
+	uint64_t now = uv_now(p->handle.loop);
+	uint64_t left = p->until > now ? p->until - now : 0;
+	uv_timer_start(&p->timer, poller_look, left < p->step ? left : p->step, 0);
+}
+
+/* A look costs a few microseconds; a turn of JavaScript whose code is in no cache any more fifty and more. */
+static void poller_look(uv_timer_t *timer) {
+	poller *p = timer->data;
+	if (uv_now(p->handle.loop) < p->until && bytes_waiting(p->fd) < p->enough)
+		poller_sleep(p);
+	else
+		poller_call(p);
 }
 
 static void poller_release(poller *p) {
@@ -505,6 +514,8 @@ static void poller_finalize(napi_env env, void *data, void *hint) {
 
 static void poller_closed(uv_handle_t *handle) {
 	poller *p = handle->data;
+	if (--p->open > 0)
+		return;
 	napi_remove_async_cleanup_hook(p->cleanup);
 	poller_release(p);
 }
@@ -516,6 +527,7 @@ static void poller_close(poller *p) {
 	napi_delete_reference(p->env, p->callback);
 	napi_async_destroy(p->env, p->context);
 	uv_close((uv_handle_t *)&p->handle, poller_closed);
+	uv_close((uv_handle_t *)&p->timer, poller_closed);
 }
 
 static void poller_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
@@ -542,7 +554,10 @@ static napi_value poll_open(napi_env env, napi_callback_info info) {
 		free(p);
 		return system_error(env, "uv_poll_init", -status);
 	}
-	p->handle.data = p;
+	uv_timer_init(loop, &p->timer);
+	p->handle.data = p->timer.data = p;
+	p->open = 2;
+	p->fd = fd;
 	napi_create_reference(env, argv[1], 1, &p->callback);
 	napi_create_string_utf8(env, "ctsync:poll", NAPI_AUTO_LENGTH, &name);
 	napi_async_init(env, NULL, name, &p->context);
@@ -558,14 +573,39 @@ static poller *get_poller(napi_env env, napi_value value) {
 	return napi_get_value_external(env, value, &p) == napi_ok ? p : NULL;
 }
 
+static void poller_pause(poller *p) {
+	if (p->armed)
+		uv_poll_stop(&p->handle);
+	p->armed = false;
+	uv_timer_stop(&p->timer);
+}
+
 /* pollPause(poller), pollResume(poller): stop and start calling back */
 static napi_value poll_pause(napi_env env, napi_callback_info info) {
 	ARGS(1);
 	poller *p = get_poller(env, argv[0]);
 	if (!p || p->closing)
 		return bad_argument(env);
-	p->armed = false;
-	uv_poll_stop(&p->handle);
+	poller_pause(p);
+	return NULL;
+}
+
+/*
+ * pollAfter(poller, milliseconds, step, enough): pauses it and calls back once, when the time is over, or when at a look,
+ * of which there is one every `step` milliseconds, `enough` bytes of the socket's receive buffer are in use.
+ */
+static napi_value poll_after(napi_env env, napi_callback_info info) {
+	int32_t milliseconds, step, enough;
+	ARGS(4);
+	poller *p = get_poller(env, argv[0]);
+	if (!p || p->closing || !get_int(env, argv[1], &milliseconds) || !get_int(env, argv[2], &step) ||
+	    !get_int(env, argv[3], &enough) || milliseconds < 1 || step < 1 || enough < 0)
+		return bad_argument(env);
+	poller_pause(p);
+	p->until = uv_now(p->handle.loop) + milliseconds;
+	p->step = step;
+	p->enough = enough;
+	poller_sleep(p);
 	return NULL;
 }
 
@@ -574,6 +614,7 @@ static napi_value poll_resume(napi_env env, napi_callback_info info) {
 	poller *p = get_poller(env, argv[0]);
 	if (!p || p->closing)
 		return bad_argument(env);
+	uv_timer_stop(&p->timer);
 	poller_arm(p);
 	return NULL;
 }
@@ -617,6 +658,7 @@ NAPI_MODULE_INIT() {
 		{"closeSocket", close_socket}, {"receive", receive},		  {"send", send_bytes},
 		{"sendMany", send_many},       {"poll", poll_open},		  {"pollPause", poll_pause},
 		{"pollResume", poll_resume},   {"pollClose", poll_close},	  {"unshareNetwork", unshare_network},
+		{"pollAfter", poll_after},
 		{"receiveLater", receive_later}, {"sendLater", send_later},
 		{"setScheduler", set_scheduler},
 		{"returnMemory", return_memory},
@@ -626,5 +668,6 @@ NAPI_MODULE_INIT() {
 		napi_create_function(env, table[i].name, NAPI_AUTO_LENGTH, table[i].call, NULL, &function);
 		napi_set_named_property(env, exports, table[i].name, function);
 	}
+	aead_exports(env, exports);
 	return exports;
 }
