@@ -1,28 +1,13 @@
 // Asks the kernel for single conntracks: with DisableInternalCache an update tells only what has changed, and the whole
 // state is where the connection is. The kernel answers within the request.
-import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
-import type { NameTable } from "../conntrack/names.ts";
-import { type ConntrackRecord, newConntrackRecord, ORIG_DST, PROTOCOLS } from "../conntrack/record.ts";
-import { EAGAIN, type Native } from "../system/native.ts";
-import { AttributeWriter, WireBuffer } from "./attribute.ts";
-import { IPCTNL_MSG_CT_NEW, NFNL_SUBSYS_CTNETLINK } from "./constants.ts";
-import { ConntrackDecoder } from "./decode-conntrack.ts";
-import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "./encode-conntrack.ts";
+import { type ConntrackRecord, ORIG_DST, PROTOCOLS } from "../conntrack/record.ts";
+import { ConntrackQuestions, QUESTIONS_MAX, type QuestionsOptions } from "./conntrack-questions.ts";
 import { NetlinkError } from "./error.ts";
-import { attributesOf, eachMessage, messageType } from "./message.ts";
-import { NetlinkSocket } from "./socket.ts";
 
-const STRIDE = 4096;
-/** Requests in one call, and answers. */
-const BATCH = 64;
 /** What may wait from one call to the next; what is beyond it is asked for at once, whatever the limit of the call. */
 const WAITING_MAX = 16_384;
 
-export interface ConntrackLookupOptions {
-	native: Native;
-	names: NameTable;
-	/** The connlabels that count; none unless given. */
-	labels?: LabelMask;
+export interface ConntrackLookupOptions extends QuestionsOptions {
 	/** Requests could not be sent, or answers were lost. */
 	failed: (error: Error) => void;
 }
@@ -34,24 +19,16 @@ export class ConntrackLookup {
 	failures = 0;
 	/** What was wanted and is not asked for any more: too much waits after failures. */
 	givenUp = 0;
-	readonly #socket: NetlinkSocket;
-	readonly #encoder: ConntrackEncoder;
-	readonly #decoder: ConntrackDecoder;
-	readonly #writer = new AttributeWriter(CONNTRACK_REQUEST_MAX * BATCH);
-	readonly #wire = new WireBuffer(STRIDE * BATCH);
-	readonly #lengths = new Int32Array(BATCH);
-	readonly #record = newConntrackRecord();
+	readonly #questions: ConntrackQuestions;
 	/** What is to be asked for, by its key: once, however often it has changed. Bounded by WAITING_MAX and one batch of events. */
 	readonly #wanted = new Map<string, ConntrackRecord>();
 
 	readonly #failed: (error: Error) => void;
 
 	/** @throws Error with a line for the operator */
-	constructor({ native, names, labels, failed }: ConntrackLookupOptions) {
-		this.#failed = failed;
-		this.#socket = new NetlinkSocket(native, { receiveBuffer: 1 << 20 });
-		this.#encoder = new ConntrackEncoder(this.#writer, names);
-		this.#decoder = new ConntrackDecoder(names, { mask: labels ?? NO_LABELS, isWhole: true });
+	constructor(options: ConntrackLookupOptions) {
+		this.#failed = options.failed;
+		this.#questions = new ConntrackQuestions(options);
 	}
 
 	/** To be asked for with the next `flush`; the record's key counts. */
@@ -73,10 +50,10 @@ export class ConntrackLookup {
 	 * @returns whether more is waiting that another call may ask for
 	 */
 	flush(found: (record: ConntrackRecord) => void, most = Number.POSITIVE_INFINITY): boolean {
-		for (let sent = 0; this.#wanted.size > 0; sent += BATCH) {
+		for (let sent = 0; this.#wanted.size > 0; sent += QUESTIONS_MAX) {
 			if (sent >= most && this.#wanted.size <= WAITING_MAX) return true;
 			const batch: [string, ConntrackRecord][] = [];
-			for (const one of this.#wanted) if (batch.push(one) === BATCH) break;
+			for (const one of this.#wanted) if (batch.push(one) === QUESTIONS_MAX) break;
 			for (const [key] of batch) this.#wanted.delete(key);
 			if (this.#ask(batch.map(([, record]) => record))) this.#answers(found);
 			else {
@@ -96,7 +73,7 @@ export class ConntrackLookup {
 
 	close(): void {
 		this.#wanted.clear();
-		this.#socket.close();
+		this.#questions.close();
 	}
 
 	/** While nothing can be asked for the oldest are given up. */
@@ -110,12 +87,12 @@ export class ConntrackLookup {
 
 	/** @returns whether the requests were sent */
 	#ask(batch: readonly ConntrackRecord[]): boolean {
-		this.#writer.at = 0;
+		this.#questions.begin();
 		batch.forEach((record, i) => {
-			this.#encoder.get(record, i);
+			this.#questions.add(record, i);
 		});
 		this.asked += batch.length;
-		const sent = this.#socket.send(this.#writer);
+		const sent = this.#questions.send();
 		if (sent < 0) this.#fail("ask for conntracks", -sent);
 		return sent >= 0;
 	}
@@ -126,19 +103,11 @@ export class ConntrackLookup {
 	}
 
 	#answers(found: (record: ConntrackRecord) => void): void {
-		for (;;) {
-			const count = this.#socket.receive(this.#wire, STRIDE, this.#lengths);
-			if (count < 0 && count !== -EAGAIN) this.#fail("receive conntracks that were asked for", -count);
-			if (count <= 0) return;
-			for (let i = 0; i < count; i++) {
-				const start = i * STRIDE;
-				eachMessage(this.#wire, start, start + Math.min(this.#lengths[i]!, STRIDE), (from, to) => {
-					// the answer for one that is not there is an error
-					if (messageType(this.#wire, from) !== ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW)) return;
-					if (this.#decoder.decode(this.#wire, attributesOf(from), to, this.#record)) found(this.#record);
-				});
-			}
-		}
+		this.#questions.answers(
+			found,
+			() => {},
+			(errno) => this.#fail("receive conntracks that were asked for", errno),
+		);
 	}
 }
 

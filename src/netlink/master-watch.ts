@@ -2,8 +2,6 @@
 // command, behind NAT) shifts the connection's sequence numbers from then on. The kernel sends no event for it, so
 // every translated TCP connection with a helper is asked for each second as long as it lives, and a master whose helper
 // has just announced an expectation at once, and when the segment has been rewritten.
-import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
-import type { NameTable } from "../conntrack/names.ts";
 import { IPPROTO_TCP } from "../conntrack/protocol.ts";
 import {
 	type ConntrackRecord,
@@ -16,15 +14,9 @@ import {
 } from "../conntrack/record.ts";
 import { IPS_DST_NAT, IPS_SRC_NAT } from "../conntrack/status.ts";
 import type { Clock } from "../system/clock.ts";
-import type { Native } from "../system/native.ts";
-import { AttributeWriter, WireBuffer } from "./attribute.ts";
-import { IPCTNL_MSG_CT_NEW, NFNL_SUBSYS_CTNETLINK, NLMSG_ERROR } from "./constants.ts";
-import { ConntrackDecoder } from "./decode-conntrack.ts";
-import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "./encode-conntrack.ts";
+import { ConntrackQuestions, QUESTIONS_MAX, type QuestionsOptions } from "./conntrack-questions.ts";
 import { HelperPickUp } from "./helper-pick-up.ts";
 import { MasterTable } from "./master-table.ts";
-import { attributesOf, eachMessage, messageSequence, messageType } from "./message.ts";
-import { NetlinkSocket } from "./socket.ts";
 
 /** Milliseconds after an expectation's event: the segment that it stands in is rewritten after the event is sent. */
 const SOON_MS = [2, 50] as const;
@@ -33,15 +25,9 @@ const EVERY_MS = 1000;
 const PORTIONS = 8;
 /** Masters watched at a time; beyond it the oldest is given up, and learns at the next resync. */
 const MASTERS_MAX = 4096;
-const STRIDE = 4096;
-const BATCH = 64;
 
-export interface MasterWatchOptions {
-	native: Native;
+export interface MasterWatchOptions extends QuestionsOptions {
 	clock: Clock;
-	names: NameTable;
-	/** The connlabels that count; none unless given. */
-	labels?: LabelMask;
 	/** Of the hash of their keys: random in a daemon. */
 	seed?: number;
 	/** A master as the kernel has it now; the record is reused. */
@@ -55,13 +41,7 @@ export class MasterWatch {
 	dropped = 0;
 	readonly pickUp: HelperPickUp;
 	readonly #options: MasterWatchOptions;
-	readonly #socket: NetlinkSocket;
-	readonly #encoder: ConntrackEncoder;
-	readonly #decoder: ConntrackDecoder;
-	readonly #writer = new AttributeWriter(CONNTRACK_REQUEST_MAX * BATCH);
-	readonly #wire = new WireBuffer(STRIDE * BATCH);
-	readonly #lengths = new Int32Array(BATCH);
-	readonly #record = newConntrackRecord();
+	readonly #questions: ConntrackQuestions;
 	/** In the order in which they were last announced: what to ask for. Bounded: MASTERS_MAX. */
 	readonly #masters: MasterTable;
 	readonly #asked = newConntrackRecord();
@@ -77,9 +57,7 @@ export class MasterWatch {
 		this.#options = options;
 		this.#masters = new MasterTable(MASTERS_MAX, options.seed ?? 0);
 		this.pickUp = new HelperPickUp(options);
-		this.#socket = new NetlinkSocket(options.native, { receiveBuffer: 1 << 20 });
-		this.#encoder = new ConntrackEncoder(this.#writer, options.names);
-		this.#decoder = new ConntrackDecoder(options.names, { mask: options.labels ?? NO_LABELS, isWhole: true });
+		this.#questions = new ConntrackQuestions(options);
 	}
 
 	/** Masters that are watched. */
@@ -116,7 +94,7 @@ export class MasterWatch {
 
 	close(): void {
 		for (const cancel of this.#pending) cancel();
-		this.#socket.close();
+		this.#questions.close();
 		this.pickUp.close();
 	}
 
@@ -154,40 +132,29 @@ export class MasterWatch {
 	 * @param isRoutine whoever turns out not to be translated is not asked for again
 	 */
 	#ask(slots: Int32Array, isRoutine = false): void {
-		for (let first = 0; first < slots.length; first += BATCH) {
-			const batch = slots.subarray(first, first + BATCH);
-			this.#writer.at = 0;
+		for (let first = 0; first < slots.length; first += QUESTIONS_MAX) {
+			const batch = slots.subarray(first, first + QUESTIONS_MAX);
+			this.#questions.begin();
 			batch.forEach((slot, i) => {
 				if (!this.#masters.has(slot)) return;
 				this.#masters.read(slot, this.#asked);
-				this.#encoder.get(this.#asked, i);
+				this.#questions.add(this.#asked, i);
 			});
-			if (this.#writer.at === 0 || this.#socket.send(this.#writer) < 0) continue;
-			this.#answers(batch, isRoutine);
+			if (this.#questions.send() > 0) this.#answers(batch, isRoutine);
 		}
 		this.#options.batchEnd();
 	}
 
 	#answers(batch: Int32Array, isRoutine: boolean): void {
-		for (;;) {
-			const count = this.#socket.receive(this.#wire, STRIDE, this.#lengths);
-			if (count <= 0) return;
-			for (let i = 0; i < count; i++) {
-				const start = i * STRIDE;
-				eachMessage(this.#wire, start, start + Math.min(this.#lengths[i]!, STRIDE), (from, to) => {
-					const type = messageType(this.#wire, from);
-					// whoever is not there any more needs no watching
-					if (type === NLMSG_ERROR) this.#forget(batch[messageSequence(this.#wire, from)]);
-					else if (
-						type === ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW) &&
-						this.#decoder.decode(this.#wire, attributesOf(from), to, this.#record)
-					) {
-						if (isRoutine && !mayBeAdjusted(this.#record)) this.#forget(this.#masters.find(this.#record));
-						this.#options.found(this.#record);
-					}
-				});
-			}
-		}
+		this.#questions.answers(
+			(record) => {
+				if (isRoutine && !mayBeAdjusted(record)) this.#forget(this.#masters.find(record));
+				this.#options.found(record);
+			},
+			// whoever is not there any more needs no watching
+			(number) => this.#forget(batch[number]),
+			() => {},
+		);
 	}
 
 	/** @param slot -1 or undefined: nobody's */
