@@ -13,8 +13,8 @@ import { type Conntrack, conntrackToRecord } from "./conntrack/conntrack.ts";
 import { CONNTRACK } from "./conntrack/kind.ts";
 import { NameTable } from "./conntrack/names.ts";
 import { type ConntrackRecord, newConntrackRecord, PROTOINFO, STATUS, TIMEOUT } from "./conntrack/record.ts";
-import { EventRouter } from "./event-router.ts";
-import { ExpectationMasters } from "./expectation-masters.ts";
+import type { EventRouter } from "./event-router.ts";
+import { injectingRouter } from "./injection-kit.ts";
 import { TCP } from "./netlink/kernel-cases.ts";
 import { Ftfw } from "./sync/ftfw.ts";
 import { Random } from "./sync/simulation.ts";
@@ -81,20 +81,7 @@ class SimulatedKernel {
 			sysctl: () => undefined,
 		});
 		this.ftfw.onPeer = (peer) => this.injection.follow(peer);
-		this.router = new EventRouter({
-			internal,
-			passes: () => true,
-			masters: new ExpectationMasters(internal, clock),
-			injection: this.injection,
-			flushPort: -1,
-			clock,
-			ended: () => {},
-			announced: () => {},
-			helped: () => {},
-			seen: () => {},
-			changed: () => this.ftfw.pump(clock.now()),
-			overrun: () => assert.fail("events were lost"),
-		});
+		this.router = injectingRouter(internal, this.injection, clock, () => this.ftfw.pump(clock.now()));
 	}
 
 	find(flow: Flow): ConntrackRecord | undefined {

@@ -1,38 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ExpectationWatch } from "./expectation-watch.ts";
-import type { Clock } from "./system/clock.ts";
-
-/** Time that the test moves. */
-class Hand implements Clock {
-	#now = 0;
-	#timers: { at: number; callback: () => void }[] = [];
-	now = (): number => this.#now;
-	pause = async (): Promise<void> => {};
-	wall = (): Date => new Date(0);
-	after(milliseconds: number, callback: () => void): () => void {
-		const timer = { at: this.#now + milliseconds, callback };
-		this.#timers.push(timer);
-		return () => {
-			this.#timers = this.#timers.filter((other) => other !== timer);
-		};
-	}
-	async run(milliseconds: number): Promise<void> {
-		const end = this.#now + milliseconds;
-		for (;;) {
-			const next = this.#timers.toSorted((a, b) => a.at - b.at)[0];
-			if (!next || next.at > end) break;
-			this.#timers = this.#timers.filter((other) => other !== next);
-			this.#now = next.at;
-			next.callback();
-			await new Promise((resolve) => setImmediate(resolve));
-		}
-		this.#now = end;
-	}
-}
+import { HandClock } from "./system/hand-clock.ts";
 
 function setUp(read: () => Promise<void> = async () => {}) {
-	const clock = new Hand();
+	const clock = new HandClock();
 	const state = { isNeeded: true, failures: 0 };
 	const watch = new ExpectationWatch({
 		clock,
@@ -45,14 +17,14 @@ function setUp(read: () => Promise<void> = async () => {}) {
 
 test("the table is read once a second, and not at all while there is nothing in it", async () => {
 	const { clock, state, watch } = setUp();
-	await clock.run(5000);
+	await clock.live(5000);
 	assert.equal(watch.reads, 5);
 	state.isNeeded = false;
 	watch.soon();
-	await clock.run(60_000);
+	await clock.live(60_000);
 	assert.equal(watch.reads, 5);
 	state.isNeeded = true;
-	await clock.run(1000);
+	await clock.live(1000);
 	assert.equal(watch.reads, 6);
 });
 
@@ -60,28 +32,28 @@ test("masters that change have it read soon, however many they are, and nothing 
 	const { clock, watch } = setUp();
 	for (let i = 0; i < 50; i++) {
 		watch.soon();
-		await clock.run(10);
+		await clock.live(10);
 	}
 	assert.ok(watch.reads >= 4 && watch.reads <= 5, String(watch.reads));
 	watch.soon();
 	watch.close();
 	const { reads } = watch;
-	await clock.run(10_000);
+	await clock.live(10_000);
 	watch.soon();
-	await clock.run(10_000);
+	await clock.live(10_000);
 	assert.equal(watch.reads, reads);
 });
 
 test("a reading that takes long is not joined by a second one; one that fails is told and tried again", async () => {
 	let finish = (): void => {};
 	const slow = setUp(() => new Promise((resolve) => (finish = resolve)));
-	await slow.clock.run(5000);
+	await slow.clock.live(5000);
 	assert.equal(slow.watch.reads, 1);
 	finish();
 	await slow.clock.pause();
-	await slow.clock.run(1000);
+	await slow.clock.live(1000);
 	assert.equal(slow.watch.reads, 2);
 	const broken = setUp(() => Promise.reject(new Error("no")));
-	await broken.clock.run(3000);
+	await broken.clock.live(3000);
 	assert.deepEqual([broken.watch.reads, broken.state.failures], [3, 3]);
 });

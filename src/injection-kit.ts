@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { ConntrackLayout } from "./cache/conntrack-layout.ts";
 import { ExpectationLayout } from "./cache/expectation-layout.ts";
 import { ExternalCache } from "./cache/external-cache.ts";
-import { type InternalCaches, newInternalCaches } from "./cache/internal-cache.ts";
+import { type InternalCache, type InternalCaches, newInternalCaches } from "./cache/internal-cache.ts";
 import { RecordStore } from "./cache/record-store.ts";
 import { Injection } from "./commit/injection.ts";
 import { KernelTables } from "./commit/kernel-tables.ts";
@@ -26,6 +26,33 @@ import { ENOBUFS, loadNative } from "./system/native.ts";
 
 const SEED = 4711;
 const LIMIT = 200_000;
+
+/**
+ * The way of the kernel's events into the caches of a node with direct injection, of which none may be lost.
+ *
+ * @param changed a batch of them is through
+ */
+export function injectingRouter(
+	internal: readonly [InternalCache, InternalCache],
+	injection: Injection,
+	clock: Clock,
+	changed: () => void,
+): EventRouter {
+	return new EventRouter({
+		internal,
+		passes: () => true,
+		masters: new ExpectationMasters(internal, clock),
+		injection,
+		flushPort: -1,
+		clock,
+		ended: () => {},
+		announced: () => {},
+		helped: () => {},
+		seen: () => {},
+		changed,
+		overrun: () => assert.fail("events were lost"),
+	});
+}
 
 /** The receiving node: everything between a peer's cache and the kernel, with a clock that stands still by itself. */
 export class InjectingNode {
@@ -112,20 +139,7 @@ export class InjectingNode {
 			},
 		});
 		this.injection.follow(this.peer);
-		this.router = new EventRouter({
-			internal,
-			passes: () => true,
-			masters: new ExpectationMasters(internal, clock),
-			injection: this.injection,
-			flushPort: -1,
-			clock,
-			ended: () => {},
-			announced: () => {},
-			helped: () => {},
-			seen: () => {},
-			changed: () => {},
-			overrun: () => assert.fail("events were lost"),
-		});
+		this.router = injectingRouter(internal, this.injection, clock, () => {});
 		this.#listener = new EventListener({
 			native: real,
 			clock: systemClock,

@@ -1,38 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OverrunWatch } from "./overrun.ts";
-import type { Clock } from "./system/clock.ts";
-
-/** Time that the test moves. */
-class Hand implements Clock {
-	#now = 0;
-	#timers: { at: number; callback: () => void }[] = [];
-	now = (): number => this.#now;
-	pause = async (): Promise<void> => {};
-	wall = (): Date => new Date(0);
-	after(milliseconds: number, callback: () => void): () => void {
-		const timer = { at: this.#now + milliseconds, callback };
-		this.#timers.push(timer);
-		return () => {
-			this.#timers = this.#timers.filter((other) => other !== timer);
-		};
-	}
-	async run(milliseconds: number): Promise<void> {
-		const end = this.#now + milliseconds;
-		for (;;) {
-			const next = this.#timers.toSorted((a, b) => a.at - b.at)[0];
-			if (!next || next.at > end) break;
-			this.#timers = this.#timers.filter((other) => other !== next);
-			this.#now = next.at;
-			next.callback();
-			await new Promise((resolve) => setImmediate(resolve));
-		}
-		this.#now = end;
-	}
-}
+import { HandClock } from "./system/hand-clock.ts";
 
 function setUp() {
-	const clock = new Hand();
+	const clock = new HandClock();
 	const state = { resyncs: [] as number[], failures: [] as string[], fails: false };
 	const watch = new OverrunWatch({
 		clock,
@@ -46,7 +18,7 @@ function setUp() {
 	const storm = async (milliseconds: number) => {
 		for (let i = 0; i < milliseconds; i += 10) {
 			watch.lost();
-			await clock.run(10);
+			await clock.live(10);
 		}
 	};
 	return { clock, state, watch, storm };
@@ -55,7 +27,7 @@ function setUp() {
 test("one loss has one resync, a tenth of a second later", async () => {
 	const { clock, state, watch } = setUp();
 	watch.lost();
-	await clock.run(60_000);
+	await clock.live(60_000);
 	assert.deepEqual(state.resyncs, [100]);
 });
 
@@ -63,7 +35,7 @@ test("however long a storm goes on, a resync begins within a tenth of a second a
 	for (const milliseconds of [50, 500, 5000, 60_000]) {
 		const { clock, state, storm } = setUp();
 		await storm(milliseconds);
-		await clock.run(60_000);
+		await clock.live(60_000);
 		const after = state.resyncs.at(-1)! - (milliseconds - 10);
 		assert.ok(after > 0 && after <= 100, `storm of ${milliseconds} ms: ${after} ms later`);
 	}
@@ -80,7 +52,7 @@ test("while a storm goes on the tables are read seldom, but they are read", asyn
 test("the next storm is taken for the first when it comes long after", async () => {
 	const { clock, state, storm } = setUp();
 	await storm(60_000);
-	await clock.run(20_000);
+	await clock.live(20_000);
 	const before = state.resyncs.length;
 	await storm(150);
 	assert.equal(state.resyncs.length, before + 1);
@@ -90,7 +62,7 @@ test("a resync that fails is tried again, is told by a limited line, and is not 
 	const { clock, state, watch } = setUp();
 	state.fails = true;
 	watch.lost();
-	await clock.run(5100);
+	await clock.live(5100);
 	const line = "resync: dump conntracks: EBUSY: trying again";
 	assert.deepEqual(
 		[state.resyncs, state.failures],
@@ -100,6 +72,6 @@ test("a resync that fails is tried again, is told by a limited line, and is not 
 		],
 	);
 	watch.close();
-	await clock.run(60_000);
+	await clock.live(60_000);
 	assert.equal(state.resyncs.length, 2);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "../system/clock.ts";
+import { HandClock } from "../system/hand-clock.ts";
 import { type Channel, type DatagramHandler, newChannelCounters } from "./channel.ts";
 import { RedundantChannel } from "./redundant-channel.ts";
 
@@ -33,31 +34,8 @@ class FakeLink implements Channel {
 	close(): void {}
 }
 
-/** A clock that goes on by hand; one timer is all that the channel has. */
-class HandClock {
-	at = 1000;
-	due: { at: number; run: () => void } | undefined;
-	now = (): number => this.at;
-	after(milliseconds: number, run: () => void): () => void {
-		this.due = { at: this.at + milliseconds, run };
-		return () => {
-			this.due = undefined;
-		};
-	}
-	pass(milliseconds: number): void {
-		const end = this.at + milliseconds;
-		while (this.due && this.due.at <= end) {
-			const { at, run } = this.due;
-			this.due = undefined;
-			this.at = at;
-			run();
-		}
-		this.at = end;
-	}
-}
-
 function set(count: number) {
-	const clock = new HandClock();
+	const clock = new HandClock(1000);
 	const links = Array.from({ length: count }, (_, i) => new FakeLink(`eth${i}`, 1472 - 100 * i, 100 - i));
 	const said: string[] = [];
 	const state = { unanswered: 0 };
@@ -95,7 +73,7 @@ test("a link without carrier is left at once for one that the peer is heard on",
 	const { clock, links, channel, said, send, hear } = set(3);
 	hear(2);
 	links[0]!.state = "NO-CARRIER";
-	clock.pass(100);
+	clock.run(100);
 	assert.equal(active(channel), "eth2");
 	assert.match(said.join(), /device `eth2' becomes dedicated link: eth0 has no carrier/);
 	send("two");
@@ -106,41 +84,41 @@ test("a link without carrier is left at once for one that the peer is heard on",
 test("with every carrier gone it says so once, and takes what comes back", () => {
 	const { clock, links, channel, said } = set(2);
 	for (const link of links) link.state = "DOWN";
-	clock.pass(1000);
+	clock.run(1000);
 	assert.deepEqual(said, ["no dedicated links available!"]);
 	links[1]!.state = "RUNNING";
-	clock.pass(100);
+	clock.run(100);
 	assert.equal(active(channel), "eth1");
 });
 
 test("a link on which nothing is acknowledged is left, although it has a carrier", () => {
 	const { clock, channel, state } = set(2);
 	state.unanswered = 200;
-	clock.pass(1000);
+	clock.run(1000);
 	assert.equal(active(channel), "eth0", "that may be the peer's delay");
 	state.unanswered = 300;
-	clock.pass(100);
+	clock.run(100);
 	assert.equal(active(channel), "eth1");
-	clock.pass(200);
+	clock.run(200);
 	assert.equal(active(channel), "eth1", "the next one gets its time, too");
-	clock.pass(100);
+	clock.run(100);
 	assert.equal(active(channel), "eth0");
 });
 
 test("once nobody is heard on any link it stays where it is", () => {
 	const { clock, channel, said, state, hear } = set(2);
-	clock.pass(1000);
+	clock.run(1000);
 	hear(0);
 	hear(1);
 	state.unanswered = 9999;
-	clock.pass(1250);
+	clock.run(1250);
 	const hops = said.length;
 	assert.ok(hops >= 3, "while it may be the link others are tried");
-	clock.pass(10_000);
+	clock.run(10_000);
 	assert.equal(said.length, hops, said.join("\n"));
 	const left = active(channel);
 	hear(left === "eth0" ? 1 : 0);
-	clock.pass(300);
+	clock.run(300);
 	assert.notEqual(active(channel), left, "the peer is back, on the other link");
 });
 
@@ -148,26 +126,26 @@ test("one link alone is never left", () => {
 	const { clock, links, channel, state } = set(1);
 	state.unanswered = 9999;
 	links[0]!.state = "DOWN";
-	clock.pass(5000);
+	clock.run(5000);
 	assert.equal(active(channel), "eth0");
-	assert.equal(clock.due, undefined, "and needs no timer");
+	assert.ok(clock.isIdle, "and needs no timer");
 });
 
 test("links that are not in use are probed each second, and the default is taken again when it works", () => {
 	const { clock, links, channel, hear } = set(3);
-	clock.pass(1000);
+	clock.run(1000);
 	assert.deepEqual(
 		links.map(({ sent }) => sent.length),
 		[0, 1, 1],
 	);
 	links[0]!.state = "NO-CARRIER";
-	clock.pass(100);
+	clock.run(100);
 	assert.equal(active(channel), "eth1");
 	links[0]!.state = "RUNNING";
-	clock.pass(20_000);
+	clock.run(20_000);
 	assert.equal(active(channel), "eth1", "a carrier alone does not say that anybody hears it");
 	hear(0);
-	clock.pass(100);
+	clock.run(100);
 	assert.equal(active(channel), "eth0");
 });
 
@@ -176,25 +154,25 @@ test("a default link that fails again and again is taken again later and later",
 	const waits: number[] = [];
 	for (let round = 0; round < 4; round++) {
 		links[0]!.state = "NO-CARRIER";
-		clock.pass(100);
+		clock.run(100);
 		assert.equal(active(channel), "eth1");
 		links[0]!.state = "RUNNING";
 		const left = clock.now();
 		while (active(channel) !== "eth0") {
 			hear(0);
-			clock.pass(100);
+			clock.run(100);
 		}
 		waits.push(Math.round((clock.now() - left) / 1000));
 	}
 	assert.deepEqual(waits, [5, 10, 20, 40]);
-	clock.pass(80_000);
+	clock.run(80_000);
 	links[0]!.state = "NO-CARRIER";
-	clock.pass(100);
+	clock.run(100);
 	links[0]!.state = "RUNNING";
 	const left = clock.now();
 	while (active(channel) !== "eth0") {
 		hear(0);
-		clock.pass(100);
+		clock.run(100);
 	}
 	assert.equal(Math.round((clock.now() - left) / 1000), 5, "once it has worked for long it is as at first");
 });

@@ -5,8 +5,8 @@ import { after, afterEach, beforeEach, test } from "node:test";
 import { KernelTables } from "../commit/kernel-tables.ts";
 import { type Conntrack, conntrackToRecord } from "../conntrack/conntrack.ts";
 import { NameTable } from "../conntrack/names.ts";
-import type { Clock } from "../system/clock.ts";
 import { systemClock } from "../system/clock.ts";
+import { HandClock } from "../system/hand-clock.ts";
 import { loadNative } from "../system/native.ts";
 import { isInPrivateNetwork } from "../system/private-network.ts";
 import { HelperPickUp } from "./helper-pick-up.ts";
@@ -19,44 +19,14 @@ const number = (n: number): Conntrack => ({
 	status: 0x219e,
 });
 
-/** A clock that runs when it is told to. */
-class ManualClock implements Clock {
-	#now = 0;
-	#timers: { at: number; callback: () => void }[] = [];
-	now(): number {
-		return this.#now;
-	}
-	after(milliseconds: number, callback: () => void): () => void {
-		const timer = { at: this.#now + milliseconds, callback };
-		this.#timers.push(timer);
-		return () => {
-			this.#timers = this.#timers.filter((other) => other !== timer);
-		};
-	}
-	run(milliseconds: number): void {
-		for (const end = this.#now + milliseconds; this.#now < end; this.#now++) {
-			const due = this.#timers.filter(({ at }) => at <= this.#now);
-			this.#timers = this.#timers.filter(({ at }) => at > this.#now);
-			for (const { callback } of due) callback();
-		}
-	}
-	async pause(): Promise<void> {}
-	wall(): Date {
-		return new Date(0);
-	}
-	get isIdle(): boolean {
-		return this.#timers.length === 0;
-	}
-}
-
 if (isInPrivateNetwork(import.meta.url)) {
 	const native = loadNative();
 	const names = new NameTable();
 	const kernel = new KernelTables(native, systemClock, names);
-	let clock: ManualClock;
+	let clock: HandClock;
 	let pickUp: HelperPickUp;
 	beforeEach(() => {
-		clock = new ManualClock();
+		clock = new HandClock();
 		pickUp = new HelperPickUp({ native, clock, names });
 	});
 	afterEach(() => {

@@ -5,6 +5,8 @@
 # shellcheck disable=SC2317 # functions are called by name
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
+# shellcheck source=test/netns/ftp-session.sh
+. "$(dirname "$0")/ftp-session.sh"
 begin conntrackd
 
 # raw NODE NUMBER...: bare numbers
@@ -44,11 +46,8 @@ unknown_requests() { ctl "$1" -s runtime | awk '/local unknown request/ { print 
 
 lab_up snat
 pair_up || finish
-talk ftpd server ftp.py serve
-wait_until 3 said ftpd listening
-talk ftp client ftp.py client "$SERVER4" login pasv "hold:$LAB_TMP/go" noop list quit
-wait_until 5 said ftp '^pasv ok'
-port=$(sed -n 's/^pasv ok port=//p' "$LAB_TMP/ftp.out")
+announced noop list quit
+port=$(port_announced)
 wait_until 3 holds fw2 "dport=$port" -e exp
 
 case_begins "what is printed"

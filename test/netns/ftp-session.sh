@@ -17,6 +17,26 @@ session() {
 	sleep 0.7
 }
 
+# announced WORDS...: an FTP session through the primary has announced a data port, and does these words when $LAB_TMP/go is
+# there. Says whether it came so far; no sentence is printed
+announced() {
+	talk ftpd server ftp.py serve
+	wait_until 3 said ftpd listening
+	talk ftp client ftp.py client "$SERVER4" login pasv "hold:$LAB_TMP/go" "$@"
+	wait_until 8 said ftp '^pasv ok'
+}
+
+# download_begins: beside it a download, which goes on until $LAB_TMP/stop is there
+download_begins() {
+	talk streamd server stream.py serve "$STREAM_PORT"
+	wait_until 3 said streamd listening
+	talk talk client stream.py down "$SERVER4" "$STREAM_PORT" "$LAB_TMP/stop"
+	wait_until 5 said talk ready
+}
+
+# port_announced: the data port of that session
+port_announced() { sed -n 's/^pasv ok port=//p' "$LAB_TMP/ftp.out" | tail -n 1; }
+
 # fw1_dies: daemon and cables; fw1 can neither say goodbye nor do any harm
 fw1_dies() { daemon_stop fw1 KILL; unplug fw1; }
 

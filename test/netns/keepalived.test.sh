@@ -5,6 +5,8 @@
 # shellcheck disable=SC2317 # functions are called by name
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
+# shellcheck source=test/netns/ftp-session.sh
+. "$(dirname "$0")/ftp-session.sh"
 begin keepalived
 
 conf=$LAB_ROOT/conf/keepalived
@@ -56,13 +58,8 @@ refute "the backup has none" owns fw2
 [ "$TAP_FAILED" -eq 0 ] || note "$(tail -n 20 "$LAB_TMP"/fw?-vrrp.* "$LAB_TMP"/*.role.out)"
 
 case_begins "failover"
-talk ftpd server ftp.py serve
-talk streamd server stream.py serve "$STREAM_PORT"
-wait_until 3 said ftpd listening
-talk ftp client ftp.py client "$SERVER4" login pasv "hold:$LAB_TMP/go" noop list pasv get:200000 quit
-talk talk client stream.py down "$SERVER4" "$STREAM_PORT" "$LAB_TMP/stop"
-soon "an FTP session and a download begin through the first node" 8 said ftp '^pasv ok'
-wait_until 5 said talk ready
+check "an FTP session begins through the first node" announced noop list pasv get:200000 quit
+check "and a download" download_begins
 sleep 1
 daemon_stop fw1 KILL
 keepalived_kill fw1

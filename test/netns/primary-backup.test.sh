@@ -6,6 +6,8 @@
 # shellcheck disable=SC2317 # functions are called by name
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
+# shellcheck source=test/netns/ftp-session.sh
+. "$(dirname "$0")/ftp-session.sh"
 begin keepalived conntrackd
 
 script=/usr/share/doc/conntrackd/examples/sync/primary-backup.sh
@@ -112,13 +114,8 @@ check "it answers" ctl fw2 -s
 refute "the backup has no address" owns fw2
 
 case_begins "failover"
-talk ftpd server ftp.py serve
-talk streamd server stream.py serve "$STREAM_PORT"
-wait_until 3 said ftpd listening
-talk ftp client ftp.py client "$SERVER4" login pasv "hold:$LAB_TMP/go" noop list pasv get:200000 quit
-talk talk client stream.py down "$SERVER4" "$STREAM_PORT" "$LAB_TMP/stop"
-soon "a download and an FTP session begin through fw1" 8 said ftp '^pasv ok'
-wait_until 5 said talk ready
+check "an FTP session begins through fw1" announced noop list pasv get:200000 quit
+check "and a download" download_begins
 soon "fw2 holds them" 5 in_sync fw2 fw1
 crash fw1
 soon "fw2 takes the addresses" 10 owns fw2
