@@ -14,8 +14,11 @@ const ENTER_PER_MS = 5;
 /** They end when fewer than this came over so long: 2000 a second, well below, so that a steady load does not toggle. */
 const LEAVE_PER_MS = 2;
 const LEAVE_AFTER_MS = 50;
-/** Events that one burst should bring: they are still in the processor's cache when they are read. */
-const BURST_EVENTS = 256;
+/**
+ * Events that one burst should bring: they are still in the processor's cache when they are read. With 256 the receiver of
+ * 50,000 a second needed 1.68 us of each, with 512 1.54; the sender 4.0 with both.
+ */
+const BURST_EVENTS = 512;
 /** Milliseconds between bursts. */
 export const BURST_MIN_MS = 1;
 export const BURST_MAX_MS = 20;
