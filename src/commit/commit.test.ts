@@ -4,21 +4,22 @@ import { afterEach, test } from "node:test";
 import { NEVER_SEEN } from "../cache/internal-cache.ts";
 import { UPDATED } from "../cache/record-layout.ts";
 import { type Conntrack, conntrackToRecord } from "../conntrack/conntrack.ts";
-import { CONNTRACK, EXPECTATION } from "../conntrack/kind.ts";
+import { CONNTRACK, EXPECTATION, type Kind } from "../conntrack/kind.ts";
 import { CONTROL, EXPECTATION as HOLE, MASTER, TCP, UDP, udpEntries } from "../netlink/kernel-cases.ts";
 import { loadNative } from "../system/native.ts";
 import { isInPrivateNetwork } from "../system/private-network.ts";
-import type { CommitSummary } from "./commit.ts";
-import { FailoverKit, type KitOptions, replicated, replicatedExpectations } from "./failover-kit.ts";
+import {
+	FailoverKit,
+	type KitOptions,
+	replicated,
+	replicatedExpectations,
+	withoutSeconds,
+} from "./failover-kit.ts";
 import { newCommitResult } from "./messages.ts";
 import { populate } from "./population.ts";
-import { reasonOf } from "./refusal-reason.ts";
 
 const NOTHING = newCommitResult();
 
-const withoutSeconds = ({ seconds: _, ...counts }: CommitSummary) => counts;
-
-/** What the kernel makes of the TCP flags when it is not to check windows. */
 const SNAT: Conntrack = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" }, status: 0x19e };
 const young = (conntrack: Conntrack): Conntrack => ({
 	...conntrack,
@@ -35,22 +36,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 	};
 	afterEach(() => kit.stop());
 
-	/** Runs a half, and checks that the internal cache is the kernel's table after it. */
-	const commit = async (kind: 0 | 1 = CONNTRACK) => {
-		const result = withoutSeconds(await kit.commit.run(kind));
-		await kit.settle();
-		assert.deepEqual(replicated(kit.conntracks()), replicated(await kit.kernel.conntracks()));
-		assert.deepEqual(
-			replicatedExpectations(kit.expectations()),
-			replicatedExpectations(await kit.kernel.expectations()),
-		);
-		return result;
-	};
-	const got = (conntrack: Conntrack): Conntrack => {
-		const entry = kit.kernel.get(conntrack);
-		assert.ok(typeof entry === "object", String(entry));
-		return entry;
-	};
+	const commit = (kind: Kind = CONNTRACK) => kit.commitHalf(kind);
 
 	test("what the kernel ends while it is being committed does not come back; the next commit may bring it", async () => {
 		await start();
@@ -98,7 +84,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		kit.tell([TCP, ...udpEntries(50)], 0);
 		kit.tell([young(TCP), ...udpEntries(50, 1001)], 1);
 		assert.deepEqual(await commit(), { ...NOTHING, created: 101, superseded: 1 });
-		assert.equal(got(TCP).tcp!.state, "ESTABLISHED");
+		assert.equal(kit.got(TCP).tcp!.state, "ESTABLISHED");
 	});
 
 	test("a live local entry is never pushed back", async () => {
@@ -109,8 +95,8 @@ if (isInPrivateNetwork(import.meta.url)) {
 		const closing = { ...SNAT, timeout: 100, tcp: { ...TCP.tcp, state: "LAST_ACK" } };
 		for (const local of [control, closing, UDP]) assert.equal(kit.kernel.create(local), "ok");
 		await kit.settle();
-		for (const local of [control, closing, UDP]) kit.packet(got(local));
-		const before = [control, closing, UDP].map(got);
+		for (const local of [control, closing, UDP]) kit.packet(kit.got(local));
+		const before = [control, closing, UDP].map((each) => kit.got(each));
 		kit.tell([
 			{ ...young(CONTROL), seqOrig: earlier, seqReply: earlier },
 			{ ...SNAT, timeout: 432000 },
@@ -118,13 +104,13 @@ if (isInPrivateNetwork(import.meta.url)) {
 		]);
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 3 });
 		const same = ({ timeout: _, ...rest }: Conntrack) => rest;
-		assert.deepEqual([control, closing, UDP].map(got).map(same), before.map(same));
-		assert.ok(got(closing).timeout! <= 100);
-		assert.ok(got(UDP).timeout! > 4000);
+		assert.deepEqual([control, closing, UDP].map((each) => kit.got(each)).map(same), before.map(same));
+		assert.ok(kit.got(closing).timeout! <= 100);
+		assert.ok(kit.got(UDP).timeout! > 4000);
 		// nor where something of it has to be updated
 		kit.tell([{ ...SNAT, timeout: 432000, mark: 3 }]);
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 2, updated: 1 });
-		const { tcp, mark, timeout } = got(closing);
+		const { tcp, mark, timeout } = kit.got(closing);
 		assert.deepEqual([tcp!.state, mark], ["LAST_ACK", 3]);
 		assert.ok(timeout! <= 100);
 	});
@@ -133,10 +119,10 @@ if (isInPrivateNetwork(import.meta.url)) {
 		await start();
 		kit.kernel.create(young(TCP), { windowTracking: true });
 		await kit.settle();
-		const { id } = got(TCP);
+		const { id } = kit.got(TCP);
 		kit.tell([{ ...TCP, mark: 9 }]);
 		assert.deepEqual(await commit(), { ...NOTHING, updated: 1 });
-		const { id: now, status, mark, tcp } = got(TCP);
+		const { id: now, status, mark, tcp } = kit.got(TCP);
 		assert.deepEqual([now, status, mark, tcp!.state], [id, 0xe, 9, "ESTABLISHED"]);
 		assert.deepEqual([tcp!.flagsOrig, tcp!.flagsReply], [0xb, 0xb]);
 	});
@@ -145,7 +131,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		await start({ windowTracking: true });
 		kit.tell([TCP]);
 		assert.deepEqual(await commit(), { ...NOTHING, created: 1 });
-		assert.deepEqual([got(TCP).tcp!.flagsOrig, got(TCP).tcp!.flagsReply], [0x3, 0x3]);
+		assert.deepEqual([kit.got(TCP).tcp!.flagsOrig, kit.got(TCP).tcp!.flagsReply], [0x3, 0x3]);
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 1 });
 	});
 
@@ -155,200 +141,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		const { timeout: _, ...offloaded } = { ...UDP, protocol: 136 };
 		kit.tell([TCP, UDP, offloaded]);
 		assert.deepEqual(await commit(), { ...NOTHING, created: 3, offloaded: 1 });
-		for (const entry of [TCP, UDP, offloaded]) assert.ok([76, 77].includes(got(entry).timeout!));
-	});
-
-	test("a left-over with other NAT, or without the helper, is replaced", async () => {
-		await start();
-		const { helper: _, ...plain } = CONTROL;
-		kit.kernel.create({ ...SNAT, reply: { ...SNAT.reply!, dst: "203.0.113.77" } });
-		kit.kernel.create(UDP);
-		kit.kernel.create(plain);
-		await kit.settle();
-		const translated = { ...UDP, reply: { ...UDP.reply, src: "10.0.0.5" }, status: 0x1ae };
-		kit.tell([SNAT, translated, CONTROL]);
-		assert.deepEqual(await commit(), { ...NOTHING, replaced: 3 });
-		assert.equal(got(SNAT).reply!.dst, "203.0.113.9");
-		assert.equal(got(translated).reply!.src, "10.0.0.5");
-		assert.equal(got(CONTROL).helper, "ftp");
-		assert.deepEqual(await commit(), { ...NOTHING, kept: 3 });
-	});
-
-	/** Another connection that has the translated address and port of SNAT. */
-	const THIEF = { ...TCP, orig: { ...TCP.orig, sport: 1111 }, reply: { ...SNAT.reply! }, status: 0x19e };
-	const sourcePorts = async () => (await kit.kernel.conntracks()).map(({ orig }) => orig.sport).sort();
-
-	test("a reply tuple that belongs to a live connection costs that entry, and is told", async () => {
-		await start();
-		const leftOver = { ...SNAT, reply: { ...SNAT.reply!, dport: 5 } };
-		kit.kernel.create(THIEF);
-		kit.kernel.create(leftOver);
-		await kit.settle();
-		kit.packet(got(THIEF));
-		kit.tell([SNAT, { ...SNAT, orig: { ...SNAT.orig, sport: 2222 } }]);
-		for (let round = 0; round < 2; round++) {
-			kit.refusals.length = 0;
-			assert.deepEqual(await commit(), { ...NOTHING, failed: 2 });
-			assert.deepEqual(
-				kit.refusals.map(({ errno, step, exists, cause }) => [errno, step, exists, cause]),
-				[
-					[17, "replace", true, "reply tuple"],
-					[17, "create", false, "reply tuple"],
-				],
-			);
-			assert.deepEqual(await sourcePorts(), [1111, SNAT.orig.sport].sort());
-		}
-	});
-
-	test("a left-over that occupies the reply tuple gives way, and its end is known", async () => {
-		await start();
-		const leftOver = { ...SNAT, reply: { ...SNAT.reply!, dport: 5 } };
-		kit.kernel.create(THIEF);
-		kit.kernel.create(leftOver);
-		await kit.settle();
-		kit.tell([SNAT]);
-		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
-		assert.deepEqual(await sourcePorts(), [SNAT.orig.sport]);
-		assert.equal(got(SNAT).reply!.dport, SNAT.reply!.dport);
-		assert.deepEqual(kit.refusals, []);
-		assert.deepEqual(await commit(), { ...NOTHING, kept: 1 });
-	});
-
-	test("of two connections of the peer with one reply tuple the one that is over makes room, whichever is here", async () => {
-		await start();
-		const over: Conntrack = { ...THIEF, tcp: { ...THIEF.tcp!, state: "CLOSE" }, timeout: 9 };
-		kit.kernel.create(over);
-		await kit.settle();
-		kit.tell([over, SNAT]);
-		assert.deepEqual(await commit(), { ...NOTHING, kept: 1, replaced: 1 });
-		for (let round = 0; round < 2; round++) {
-			assert.deepEqual(await sourcePorts(), [SNAT.orig.sport]);
-			kit.refusals.length = 0;
-			assert.deepEqual(await commit(), { ...NOTHING, kept: 1, failed: 1 });
-			assert.deepEqual(
-				kit.refusals
-					.map((refusal) => reasonOf(CONNTRACK, refusal))
-					.map(({ code, isPolicy }) => [code, isPolicy]),
-				[["over", true]],
-			);
-		}
-	});
-
-	test("left-overs that have each other's reply tuples change places, and nothing is lost", async () => {
-		for (const size of [2, 3, 6]) {
-			await start();
-			const member = (n: number, port: number): Conntrack => ({
-				...SNAT,
-				orig: { ...SNAT.orig, sport: 3000 + n },
-				reply: { ...SNAT.reply!, dport: 4000 + port },
-			});
-			const ring = Array.from({ length: size }, (_, n) => n);
-			kit.kernel.createAll(ring.map((n) => member(n, n)));
-			await kit.settle();
-			const told = ring.map((n) => member(n, (n + 1) % size));
-			kit.tell(told);
-			assert.deepEqual(await commit(), { ...NOTHING, replaced: size });
-			for (const entry of told) assert.equal(got(entry).reply!.dport, entry.reply!.dport);
-			assert.deepEqual(kit.refusals, []);
-			assert.deepEqual(await commit(), { ...NOTHING, kept: size });
-			if (size < 6) await kit.stop();
-		}
-	});
-
-	test("a place that another entry of the same commit leaves later is not taken for taken", async () => {
-		await start();
-		const first: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3001 } };
-		const leftOver: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3002 } };
-		const second: Conntrack = { ...leftOver, reply: { ...SNAT.reply!, dport: 4002 } };
-		kit.kernel.create(leftOver);
-		await kit.settle();
-		const others = Array.from({ length: 600 }, (_, n): Conntrack => {
-			const sport = 10_000 + n;
-			return { ...TCP, orig: { ...TCP.orig, sport }, reply: { ...TCP.reply!, dport: sport } };
-		});
-		kit.tell([first, ...others, second]);
-		assert.deepEqual(await commit(), { ...NOTHING, created: 600, replaced: 2 });
-		assert.equal(got(first).reply!.dport, SNAT.reply!.dport);
-		assert.equal(got(second).reply!.dport, 4002);
-		assert.deepEqual(await commit(), { ...NOTHING, kept: 602 });
-	});
-
-	test("who loses its place to another, and cannot have its own, is not held any more", async () => {
-		await start();
-		const first: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3001 } };
-		const second: Conntrack = { ...SNAT, orig: { ...SNAT.orig, sport: 3002 } };
-		const other = { ...SNAT.reply!, dport: 4002 };
-		const stranger: Conntrack = {
-			...second,
-			orig: { ...SNAT.orig, sport: 3003 },
-			reply: { ...other, dport: 4003 },
-		};
-		kit.kernel.createAll([{ ...second }, stranger]);
-		await kit.settle();
-		kit.tell([first, { ...second, reply: stranger.reply! }]);
-		kit.packet(got(stranger));
-		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1, failed: 1 });
-		assert.equal(got(first).reply!.dport, SNAT.reply!.dport);
-		assert.deepEqual(await sourcePorts(), [3001, 3003]);
-	});
-
-	test("an end that only this kernel has seen does not make room", async () => {
-		await start();
-		const over: Conntrack = { ...THIEF, tcp: { ...THIEF.tcp!, state: "CLOSE" }, timeout: 9 };
-		kit.kernel.create(over);
-		await kit.settle();
-		kit.tell([over, SNAT]);
-		kit.packet(got(over));
-		assert.deepEqual(await commit(), { ...NOTHING, kept: 1, failed: 1 });
-		assert.deepEqual(await sourcePorts(), [1111]);
-	});
-
-	test("a left-over gives way, too, where the kernel would rather take another port without a word", async () => {
-		await start();
-		// with the destination translated alone, the source port is the kernel's to choose
-		const reply = { ...UDP.reply!, src: "10.0.0.5" };
-		const translated = { ...UDP, reply, status: 0x1ae };
-		const plain = { ...UDP, orig: { ...UDP.orig, dst: "10.0.0.5" }, reply };
-		kit.kernel.create(plain);
-		await kit.settle();
-		kit.tell([translated]);
-		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
-		assert.equal(got(translated).reply!.dport, reply.dport);
-		assert.equal(kit.kernel.get(plain), "ENOENT");
-		assert.deepEqual(kit.refusals, []);
-	});
-
-	test("a live occupant that nothing has answered gives way to an assured connection, an assured one does not", async () => {
-		await start();
-		kit.kernel.create(young(THIEF));
-		await kit.settle();
-		kit.packet(got(THIEF));
-		kit.tell([{ ...SNAT, status: 0x19a }]);
-		assert.deepEqual(await commit(), { ...NOTHING, failed: 1 });
-		kit.tell([SNAT]);
-		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
-		assert.deepEqual(await sourcePorts(), [SNAT.orig.sport]);
-	});
-
-	test("a live entry with other NAT stays while the peer's cannot be had, one that nothing has answered makes room", async () => {
-		await start();
-		const other = { ...SNAT, reply: { ...SNAT.reply!, dst: "203.0.113.77" } };
-		kit.kernel.create(other);
-		await kit.settle();
-		kit.packet(got(other));
-		kit.tell([SNAT]);
-		assert.deepEqual(await commit(), { ...NOTHING, failed: 1 });
-		assert.deepEqual(
-			kit.refusals.map(({ exists, cause }) => [exists, cause]),
-			[[true, "alive"]],
-		);
-		assert.equal(got(other).reply!.dst, "203.0.113.77");
-		kit.kernel.delete(other);
-		kit.kernel.create({ ...young(other), tcp: TCP.tcp });
-		await kit.settle();
-		kit.packet(got(other));
-		assert.deepEqual(await commit(), { ...NOTHING, replaced: 1 });
-		assert.equal(got(SNAT).reply!.dst, "203.0.113.9");
+		for (const entry of [TCP, UDP, offloaded]) assert.ok([76, 77].includes(kit.got(entry).timeout!));
 	});
 
 	test("what this node has seen packets of in its term is joined, what is older becomes what the peer says", async () => {
@@ -374,17 +167,21 @@ if (isInPrivateNetwork(import.meta.url)) {
 		for (let slot = 0; slot < external.end; slot++) external.setHeader(slot, UPDATED, kit.now - 5);
 		termBegan = kit.now - 15;
 		assert.deepEqual(await commit(), { ...NOTHING, updated: 1, kept: 1 });
-		assert.equal(got(before).tcp!.state, "ESTABLISHED");
-		assert.ok(got(before).timeout! > 4000);
-		assert.equal(got(since).tcp!.state, "LAST_ACK");
-		assert.ok(got(since).timeout! <= 60);
+		assert.equal(kit.got(before).tcp!.state, "ESTABLISHED");
+		assert.ok(kit.got(before).timeout! > 4000);
+		assert.equal(kit.got(since).tcp!.state, "LAST_ACK");
+		assert.ok(kit.got(since).timeout! <= 60);
 		// it is of this term now
 		assert.equal(
-			kit.kernel.update({ ...got(before), timeout: 30, tcp: { ...TCP.tcp, state: "LAST_ACK" } }),
+			kit.kernel.update({
+				...kit.got(before),
+				timeout: 30,
+				tcp: { ...TCP.tcp, state: "LAST_ACK" },
+			}),
 			"ok",
 		);
 		assert.deepEqual(await commit(), { ...NOTHING, kept: 2 });
-		assert.equal(got(before).tcp!.state, "LAST_ACK");
+		assert.equal(kit.got(before).tcp!.state, "LAST_ACK");
 	});
 
 	test("where all nodes forward a commit says nothing of packets, whatever it brings, meets or joins", async () => {
@@ -403,7 +200,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		store.setHeader(slotOf(met), UPDATED, kit.now - 10);
 		kit.tell([met, unknown, UDP]);
 		assert.deepEqual(await commit(), { ...NOTHING, created: 1, updated: 2 });
-		assert.equal(got(met).tcp!.state, "ESTABLISHED", "it was joined");
+		assert.equal(kit.got(met).tcp!.state, "ESTABLISHED", "it was joined");
 		assert.deepEqual(
 			[met, unknown, UDP].map((entry) => store.header(slotOf(entry), UPDATED)),
 			[kit.now - 10, NEVER_SEEN, NEVER_SEEN],
@@ -435,9 +232,9 @@ if (isInPrivateNetwork(import.meta.url)) {
 		kit.tell([unknown, TCP]);
 		const withoutHelper = { ...NOTHING, created: 2, withoutHelper: 1 };
 		assert.deepEqual(withoutSeconds(await kit.commit.run(CONNTRACK)), withoutHelper);
-		assert.equal(got(unknown).helper, undefined);
+		assert.equal(kit.got(unknown).helper, undefined);
 		assert.deepEqual(withoutSeconds(await kit.commit.run(CONNTRACK)), { ...NOTHING, kept: 2 });
-		assert.equal(got(unknown).tcp!.state, "ESTABLISHED");
+		assert.equal(kit.got(unknown).tcp!.state, "ESTABLISHED");
 		// the helper is not lost to the peers
 		assert.equal(kit.conntracks().find(({ helper }) => helper)?.helper, "nonsense");
 		assert.deepEqual(kit.refusals, []);
@@ -451,7 +248,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		kit.tell([{ ...CONTROL, helper: "nonsense" }]);
 		const result = withoutSeconds(await kit.commit.run(CONNTRACK));
 		assert.deepEqual(result, { ...NOTHING, replaced: 1, withoutHelper: 1 });
-		assert.equal(got(plain).tcp!.state, "ESTABLISHED");
+		assert.equal(kit.got(plain).tcp!.state, "ESTABLISHED");
 	});
 
 	test("masters come before what hangs from them, however deep, and an orphan goes without", async () => {
@@ -472,12 +269,12 @@ if (isInPrivateNetwork(import.meta.url)) {
 		for (const expected of [{ created: 6, withoutMaster: 1 }, { kept: 6 }]) {
 			const result = withoutSeconds(await kit.commit.run(CONNTRACK));
 			assert.deepEqual(result, { ...NOTHING, ...expected });
-			assert.deepEqual([got(orphan).master, got(orphan).status], [undefined, 0xe]);
+			assert.deepEqual([kit.got(orphan).master, kit.got(orphan).status], [undefined, 0xe]);
 		}
 		assert.deepEqual(kit.refusals, []);
 		// the relation is not lost to the peers
 		assert.deepEqual(kit.conntracks().find(({ protocol }) => protocol === 17)?.master, orphan.master);
-		assert.deepEqual(got(chain[0]!).master, chain[0]!.master);
+		assert.deepEqual(kit.got(chain[0]!).master, chain[0]!.master);
 	});
 
 	test("an expectation without its master, or whose master has no helper, is refused and taken out again", async () => {
@@ -549,7 +346,7 @@ if (isInPrivateNetwork(import.meta.url)) {
 		assert.equal(kit.kernel.delete(over), "ok");
 		await kit.settle();
 		assert.deepEqual(withoutSeconds(await running), { ...NOTHING, created: 1 });
-		assert.equal(got(SNAT).tcp!.state, "ESTABLISHED");
+		assert.equal(kit.got(SNAT).tcp!.state, "ESTABLISHED");
 		assert.deepEqual(replicated(kit.conntracks()), replicated(await kit.kernel.conntracks()));
 	});
 

@@ -1,4 +1,5 @@
 // For tests: one node's way into its kernel, from a peer's cache on: what daemon.ts joins, without peers.
+import assert from "node:assert/strict";
 import { ConntrackLayout } from "../cache/conntrack-layout.ts";
 import { ExpectationLayout } from "../cache/expectation-layout.ts";
 import { ExternalCache } from "../cache/external-cache.ts";
@@ -19,7 +20,7 @@ import { IPS_REPLICATED } from "../conntrack/status.ts";
 import { EventListener } from "../netlink/event-listener.ts";
 import { type Clock, systemClock } from "../system/clock.ts";
 import type { Native } from "../system/native.ts";
-import { Commit } from "./commit.ts";
+import { Commit, type CommitSummary } from "./commit.ts";
 import { CommitWorker } from "./commit-worker.ts";
 import { KernelTables } from "./kernel-tables.ts";
 import type { Refusal } from "./messages.ts";
@@ -195,12 +196,33 @@ export class FailoverKit {
 		return entries(this.internal.expectations.store, (record) => expectationFromRecord(record, this.names));
 	}
 
+	/** Commits a half, and checks that the internal cache is the kernel's table after it. */
+	async commitHalf(kind: Kind): Promise<Omit<CommitSummary, "seconds">> {
+		const counts = withoutSeconds(await this.commit.run(kind));
+		await this.settle();
+		assert.deepEqual(replicated(this.conntracks()), replicated(await this.kernel.conntracks()));
+		assert.deepEqual(
+			replicatedExpectations(this.expectations()),
+			replicatedExpectations(await this.kernel.expectations()),
+		);
+		return counts;
+	}
+
+	/** The kernel's entry with this one's key, which is there. */
+	got(conntrack: Conntrack): Conntrack {
+		const entry = this.kernel.get(conntrack);
+		assert.ok(typeof entry === "object", String(entry));
+		return entry;
+	}
+
 	/** Lets the listener deliver what the kernel has told so far. */
 	async settle(): Promise<void> {
 		this.#listener.drain();
 		await systemClock.pause();
 	}
 }
+
+export const withoutSeconds = ({ seconds: _, ...counts }: CommitSummary) => counts;
 
 function entries<T>(store: RecordStore, read: (record: Int32Array) => T): T[] {
 	const record = new Int32Array(store.layout.recordWords);

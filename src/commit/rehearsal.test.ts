@@ -8,8 +8,7 @@ import { CONTROL, EXPECTATION as HOLE, MASTER, TCP, UDP, udpEntries } from "../n
 import { systemClock } from "../system/clock.ts";
 import { loadNative } from "../system/native.ts";
 import { isInPrivateNetwork } from "../system/private-network.ts";
-import type { CommitSummary } from "./commit.ts";
-import { FailoverKit } from "./failover-kit.ts";
+import { FailoverKit, withoutSeconds } from "./failover-kit.ts";
 import { populate } from "./population.ts";
 import { reasonOf } from "./refusal-reason.ts";
 import { Rehearsal, type RehearsalResult } from "./rehearsal.ts";
@@ -17,7 +16,6 @@ import { ReasonTally } from "./report.ts";
 
 const SNAT: Conntrack = { ...TCP, reply: { ...TCP.reply, dst: "203.0.113.9" } };
 const NOBODY = { refused: () => {}, joined: () => {} };
-const withoutSeconds = ({ seconds: _, ...counts }: CommitSummary) => counts;
 
 if (isInPrivateNetwork(import.meta.url)) {
 	const native = loadNative();

@@ -1,16 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Config, GeneralConfig } from "./config.ts";
-import { formatProblem, parseConfig } from "./config.ts";
-
-const parse = (text: string): Config => parseConfig(text, "f").config;
-const warningsOf = (text: string): string[] =>
-	parseConfig(text, "f").warnings.map((warning) => formatProblem(warning));
-
-const MULTICAST = "Multicast { IPv4_address 225.0.0.50 Group 3780 Interface eth3 }";
-const sync = (content: string, links = MULTICAST): NonNullable<Config["sync"]> =>
-	parse(`Sync { ${content} ${links} }`).sync!;
-const general = (content: string): GeneralConfig => parse(`General { ${content} }`).general;
+import { type Config, formatProblem, parseConfig } from "./config.ts";
+import { general, MULTICAST, parse, sync, warningsOf } from "./parse-kit.ts";
 
 test("an empty file gives the defaults, without sync and stats", () => {
 	assert.deepEqual(parse(""), {
@@ -137,103 +128,6 @@ test("CommitTimeout has no effect without an external cache", () => {
 	assert.match(warningsOf(`Sync { ${text} ${MULTICAST} }`)[0]!, /^f:1:20: CommitTimeout has no effect/);
 });
 
-test("a multicast link has every word", () => {
-	const [link] = sync(
-		"Mode FTFW { }",
-		`Multicast Default {
-			IPv4_address 225.0.0.50 Group 3780 IPv4_interface 192.168.100.1 Interface eth0.100
-			SndSocketBuffer 5 McastRcvSocketBuffer 6 Checksum off
-		}`,
-	).links;
-	assert.deepEqual(link, {
-		type: "multicast",
-		isDefault: true,
-		family: 4,
-		address: "225.0.0.50",
-		port: 3780,
-		interface: "eth0.100",
-		interfaceAddress: "192.168.100.1",
-		sndSocketBuffer: 5,
-		rcvSocketBuffer: 6,
-		checksum: false,
-		errorQueueLength: 128,
-		line: 1,
-	});
-});
-
-test("IPv6 links work", () => {
-	const [group] = sync("", "Multicast { IPv6_address FF15:0::1 Group 1 Interface eth3 }").links;
-	assert.deepEqual([group!.family, group!.address], [6, "ff15::1"]);
-	const [udp] = sync(
-		"",
-		"UDP { IPv6_address fe80::1 IPv6_Destination_Address fe80::2 Port 2 Interface eth3 }",
-	).links;
-	assert.deepEqual(
-		[udp!.type, udp!.family, udp!.address, udp!.destinations],
-		["udp", 6, "fe80::1", ["fe80::2"]],
-	);
-});
-
-test("a UDP link has up to fifteen destinations, in the order of the file", () => {
-	const others = Array.from({ length: 15 }, (_, i) => `10.0.0.${16 - i}`);
-	const lines = others.map((other) => `IPv4_Destination_Address ${other}`).join("\n");
-	const text = `UDP { IPv4_address 10.0.0.1 ${lines} Port 2 }`;
-	assert.deepEqual(sync("Mode FTFW { }", text).links[0]!.destinations, others);
-	assert.deepEqual(warningsOf(`Sync { Mode FTFW { } ${text} }`), []);
-	const v6 = `UDP { IPv6_Destination_Address FD00::3 IPv6_address fd00::1 Port 2
-		IPv6_Destination_Address fd00:0::2 }`;
-	assert.deepEqual(sync("", v6).links[0]!.destinations, ["fd00::3", "fd00::2"]);
-});
-
-test("of several destinations of a TCP link the last one counts", () => {
-	const text = `Sync { Mode FTFW { } TCP { IPv4_address 10.0.0.1 Port 2 IPv4_Destination_Address 10.0.0.2
-		IPv4_Destination_Address 10.0.0.3 } }`;
-	assert.deepEqual(parse(text).sync!.links[0]!.destinations, ["10.0.0.3"]);
-	assert.deepEqual(warningsOf(text), [
-		"f:2:3: IPv4_Destination_Address counts in place of the one in line 1",
-	]);
-});
-
-test("Peers are those that are named, in the order of the file, and absent without the section", () => {
-	const text = "Peers { IPv4_address 10.0.0.3 IPv4_address 10.0.0.2 }\nPeers { IPv4_address 10.0.0.1 }";
-	assert.deepEqual(sync(text).peers, ["10.0.0.3", "10.0.0.2", "10.0.0.1"]);
-	assert.deepEqual(warningsOf(`Sync { Mode FTFW { } ${text} ${MULTICAST} }`), []);
-	assert.ok(!("peers" in sync("")));
-	const v6 = "Multicast { IPv6_address ff15::50 Group 1 Interface eth3 }";
-	assert.deepEqual(sync("Peers { IPv6_address FE80::0:1 }", v6).peers, ["fe80::1"]);
-	const both = sync("Peers { IPv6_address fe80::1 IPv4_address 10.0.0.2 }", `${v6} ${MULTICAST}`);
-	assert.deepEqual(both.peers, ["fe80::1", "10.0.0.2"]);
-});
-
-test("Peers of a UDP link are its destinations, with the own address or without it", () => {
-	const link = `UDP { IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2
-		IPv4_Destination_Address 10.0.0.3 Port 2 }`;
-	const peers = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
-	const section = (list: string[]) => `Peers { ${list.map((peer) => `IPv4_address ${peer}`).join(" ")} }`;
-	for (const list of [peers, peers.slice(1)]) assert.deepEqual(sync(section(list), link).peers, list);
-	const other = "UDP { IPv4_address 10.9.0.1 IPv4_Destination_Address 10.9.0.2 Port 2 }";
-	assert.deepEqual(sync(section([...peers, "10.9.0.2"]), link + other).peers!.length, 4);
-});
-
-test("the link marked Default is the initial one, else the first; each knows its line", () => {
-	const tcp = "IPv4_address 10.0.0.1 IPv4_Destination_Address 10.0.0.2 Port 3 ErrorQueueLength 4 }";
-	const links = sync("", `TCP { ${tcp}\nTCP Default { ${tcp}\nTCP { ${tcp}`).links;
-	assert.deepEqual(
-		links.map((link) => [link.isDefault, link.line, link.errorQueueLength]),
-		[
-			[false, 1, 4],
-			[true, 2, 4],
-			[false, 3, 4],
-		],
-	);
-	assert.equal(sync("", `TCP { ${tcp} TCP { ${tcp}`).links[0]!.isDefault, true);
-	const twice = sync("", `TCP Default { ${tcp} TCP Default { ${tcp}`).links;
-	assert.deepEqual(
-		twice.map((link) => link.isDefault),
-		[false, true],
-	);
-});
-
 test("options arrive, helper names in lower case", () => {
 	const options = (text: string): NonNullable<Config["sync"]> => sync(`Options { ${text} }`);
 	assert.equal(options("TCPWindowTracking On").tcpWindowTracking, true);
@@ -343,113 +237,11 @@ test("an empty Scheduler asks for the highest priority", () => {
 	assert.deepEqual(general("Scheduler { }").scheduler, { type: "RR", priority: 99 });
 });
 
-test("Security may stand in Sync or in General, and is the same in both", () => {
-	const words = "Security { KeyFile /k Node 4294967295 Cluster fw.Office_2-b Suite CHACHA20-Poly1305 }";
-	const expected = { keyFile: "/k", node: 4294967295, cluster: "fw.Office_2-b", suite: "chacha20-poly1305" };
-	for (const text of [
-		`Sync { Mode FTFW { } ${MULTICAST} ${words} }`,
-		`General { ${words} }`,
-		`General { ${words.replaceAll(/(Node|Cluster|Suite|\})/g, "\n$1")} }`,
-	]) {
-		assert.deepEqual(parse(text).security, expected);
-		assert.deepEqual(warningsOf(text), []);
-	}
-});
-
-test("Security has defaults for all but the key file, and is absent without the section", () => {
-	const { security } = parse("General { Security { KeyFile /k } }");
-	assert.deepEqual(security, { keyFile: "/k", cluster: "ctsync", suite: "aes-256-gcm" });
-	assert.ok(Object.isFrozen(security));
-	assert.ok(!("security" in parse("General { }")));
-});
-
-test("a cluster's name may have 63 characters and a node the number 1", () => {
-	const name = "x".repeat(63);
-	const { security } = parse(`General { Security { KeyFile /k Node 1 Cluster ${name} Suite AES-256-GCM } }`);
-	assert.deepEqual(security, { keyFile: "/k", node: 1, cluster: name, suite: "aes-256-gcm" });
-});
-
-test("a word of Security that is given twice counts the last time, with a warning", () => {
-	const text = "General { Security { KeyFile /a\nKeyFile /b } }";
-	assert.equal(parse(text).security!.keyFile, "/b");
-	assert.deepEqual(warningsOf(text), ["f:2:1: KeyFile counts in place of the one in line 1"]);
-});
-
 test("sections that are given twice are joined, and the last value counts", () => {
 	const text = "General { HashSize 1 HashLimit 4 }\nGeneral { HashSize 3 }";
 	const { hashSize, hashLimit } = parse(text).general;
 	assert.deepEqual([hashSize, hashLimit], [3, 4]);
 	assert.deepEqual(warningsOf(text), ["f:2:11: HashSize counts in place of the one in line 1"]);
-});
-
-test("the filter keeps numbers and bytes", () => {
-	const { filter } = general(`Filter From Kernelspace {
-		Protocol Accept { TCP udp Icmp IPv6-ICMP ICMPv6 132 }
-		Address Ignore { IPv4_address 10.1.2.3/8 IPv6_address 2001:db8::1 IPv6_address fe80::ffff/10 }
-		State Accept { ESTABLISHED CLOSED CLOSE LISTEN for TCP }
-	}`);
-	const bytes = (...start: number[]): Uint8Array => {
-		const all = new Uint8Array(16);
-		all.set(start);
-		return all;
-	};
-	const last = bytes(0x20, 0x01, 0x0d, 0xb8);
-	last[15] = 1;
-	assert.deepEqual(filter, {
-		from: "kernelspace",
-		protocol: { accept: true, protocols: [6, 17, 1, 58, 132] },
-		address: {
-			accept: false,
-			rules: [
-				{ family: 4, address: new Uint8Array([10, 0, 0, 0]), prefixLength: 8 },
-				{ family: 6, address: last, prefixLength: 128 },
-				{ family: 6, address: bytes(0xfe, 0x80), prefixLength: 10 },
-			],
-		},
-		state: { accept: true, tcpStates: [3, 8, 9] },
-	});
-});
-
-test("every TCP state has the number of the kernel", () => {
-	const names = "SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE LISTEN";
-	const { filter } = general(`Filter { State Ignore { ${names} for TCP } }`);
-	assert.deepEqual(filter!.state, { accept: false, tcpStates: [1, 2, 3, 4, 5, 6, 7, 8, 9] });
-});
-
-test("filter clauses of one kind are joined, and the last policy counts for all", () => {
-	const text = "General { Filter { Protocol Accept { TCP } }\nFilter { Protocol Ignore { UDP } } }";
-	assert.deepEqual(parse(text).general.filter, {
-		from: "userspace",
-		protocol: { accept: false, protocols: [6, 17] },
-	});
-	assert.deepEqual(warningsOf(text), ["f:2:10: Ignore counts for all Protocol clauses of this file"]);
-});
-
-test("an Accept list without entries is warned of", () => {
-	assert.match(
-		warningsOf("General { Filter { Address Accept { } } }")[0]!,
-		/^f:1:20: Address accepts nothing/,
-	);
-	assert.deepEqual(warningsOf("General { Filter { Address Ignore { } } }"), []);
-});
-
-test("the filters of old files become clauses", () => {
-	const text = `IgnoreProtocol { icmp } General { IgnoreTrafficFor { IPv4_address 10.0.0.1 } }
-		Sync { Mode FTFW { } Replicate ESTABLISHED for TCP ${MULTICAST} }`;
-	assert.deepEqual(parse(text).general.filter, {
-		from: "userspace",
-		protocol: { accept: false, protocols: [1] },
-		address: {
-			accept: false,
-			rules: [{ family: 4, address: new Uint8Array([10, 0, 0, 1]), prefixLength: 32 }],
-		},
-		state: { accept: true, tcpStates: [3] },
-	});
-	assert.deepEqual(warningsOf(text), [
-		"f:1:1: IgnoreProtocol is obsolete: write Filter { Protocol Ignore { ... } } in General",
-		"f:1:35: IgnoreTrafficFor is obsolete: write Filter { Address Ignore { ... } } in General",
-		"f:2:24: Replicate is obsolete: write Filter { State Accept { ... for TCP } } in General",
-	]);
 });
 
 test("obsolete words are accepted with a warning that says what to write", () => {
