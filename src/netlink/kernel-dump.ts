@@ -1,6 +1,6 @@
 // The kernel's tables, read whole. The kernel writes a dump within the calls that read it, which takes longer than
-// everything that is done with it here: so another thread calls, and fills one buffer while the other one is decoded. Between
-// two buffers everything else has its turn.
+// everything that is done with it here: so another thread calls, and fills the next buffers while one is decoded, without waiting to
+// be told. Between two buffers everything else has its turn.
 import { newExpectationRecord } from "../conntrack/expectation-record.ts";
 import { type LabelMask, NO_LABELS } from "../conntrack/labels.ts";
 import type { NameTable } from "../conntrack/names.ts";
@@ -21,6 +21,8 @@ import { NetlinkSocket } from "./socket.ts";
 const STRIDE = 32_768;
 /** Datagrams per buffer: about 1100 entries, a millisecond. */
 const BATCH = 8;
+/** Calls that are queued while one buffer is decoded: one that is under way, and one that begins when it has ended. */
+const AHEAD = 2;
 /** A dump that brings nothing for this long has failed, milliseconds. */
 const SILENCE_MAX_MS = 10_000;
 
@@ -41,14 +43,14 @@ export class KernelDump {
 	readonly #socket: NetlinkSocket;
 	readonly #writer = new AttributeWriter(256);
 	/** What is decoded, and what is filled. */
-	readonly #buffers = [new DumpBuffer(), new DumpBuffer()] as const;
+	readonly #buffers = Array.from({ length: AHEAD + 1 }, () => new DumpBuffer());
 	readonly #names: NameTable;
 	readonly #labels: LabelMask;
 	#sequence = 0;
 	/** The kernel does one dump at a time per socket. */
 	#last: Promise<unknown> = Promise.resolve();
 	#wake: () => void = () => {};
-	/** The last call on the other thread: the socket stays open for it, and its buffer is nobody else's. */
+	/** The last call on another thread, which ends last: the socket stays open for it, and its buffer is nobody else's. */
 	#call: Promise<number> = Promise.resolve(0);
 	#isClosed = false;
 
@@ -121,35 +123,45 @@ export class KernelDump {
 		};
 		try {
 			this.#call = this.#socket.sendLater(this.#writer);
-			await this.#result(what);
-			let [full, empty] = this.#buffers;
-			this.#fill(full);
+			await this.#result(this.#call, what);
+			const free = [...this.#buffers];
+			const filling: Filling[] = [];
+			let isEmpty = false;
 			while (!isDone) {
-				const count = await this.#result(what);
-				if (count === -EAGAIN) {
+				if (isEmpty && filling.length === 0) {
 					await this.#readable(what);
 					this.#mustBeOpen(what);
-					this.#fill(full);
-					continue;
+					isEmpty = false;
 				}
-				this.#fill(empty);
-				if (!full.eachMessage(count, message)) this.counters.malformed++;
-				[full, empty] = [empty, full];
+				if (!isEmpty) this.#fillAhead(free, filling);
+				const { buffer, call } = filling.shift()!;
+				const count = await this.#result(call, what);
+				isEmpty = count === -EAGAIN;
+				if (!isEmpty) {
+					this.#fillAhead(free, filling);
+					if (!buffer.eachMessage(count, message)) this.counters.malformed++;
+				}
+				free.push(buffer);
 			}
 		} finally {
-			// at the end of the dump it finds nothing
+			// at the end of the dump the calls that are still queued find nothing
 			await this.#call;
 		}
 		if (errno !== 0) throw new NetlinkError(what, errno);
 	}
 
-	#fill({ wire, lengths }: DumpBuffer): void {
-		this.#call = this.#socket.receiveLater(wire, STRIDE, lengths);
+	#fillAhead(free: DumpBuffer[], filling: Filling[]): void {
+		while (filling.length < AHEAD && free.length > 0) {
+			const buffer = free.pop()!;
+			const call = this.#socket.receiveLater(buffer.wire, STRIDE, buffer.lengths);
+			filling.push({ buffer, call });
+			this.#call = call;
+		}
 	}
 
-	/** What the call on the other thread has returned, or -EAGAIN. @throws NetlinkError */
-	async #result(what: string): Promise<number> {
-		const result = await this.#call;
+	/** What the call on another thread has returned, or -EAGAIN. @throws NetlinkError */
+	async #result(call: Promise<number>, what: string): Promise<number> {
+		const result = await call;
 		this.#mustBeOpen(what);
 		if (result < 0 && result !== -EAGAIN) throw new NetlinkError(what, -result);
 		return result;
@@ -174,6 +186,12 @@ export class KernelDump {
 			this.#socket.resume();
 		});
 	}
+}
+
+/** A buffer that another thread fills, or will fill. */
+interface Filling {
+	buffer: DumpBuffer;
+	call: Promise<number>;
 }
 
 /** Datagrams of a dump. */

@@ -40,6 +40,7 @@ export class NetlinkSocket {
 	readonly fd: number;
 	/** Our address on netlink; the kernel names it in events that our requests cause. */
 	readonly port: number;
+	readonly #turns = new Int32Array(2);
 	readonly #native: Native;
 	#poller: Poller | undefined;
 
@@ -93,9 +94,12 @@ export class NetlinkSocket {
 		return this.#native.send(this.fd, writer.wire.bytes, 0, writer.at);
 	}
 
-	/** The same two calls on another thread (Native.receiveLater): a dump is written by the kernel within them. */
+	/**
+	 * The same two calls on another thread (Native.receiveLater): a dump is written by the kernel within them. Of several
+	 * `receiveLater` one runs after another.
+	 */
 	receiveLater(wire: WireBuffer, stride: number, lengths: Int32Array): Promise<number> {
-		return this.#native.receiveLater(this.fd, wire.bytes, stride, lengths);
+		return this.#native.receiveLater(this.fd, wire.bytes, stride, lengths, this.#turns);
 	}
 
 	sendLater(writer: AttributeWriter): Promise<number> {

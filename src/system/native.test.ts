@@ -93,7 +93,7 @@ function declareTests(): void {
 		returnMemory: [128 << 10],
 		closeSocket: [-1],
 		receive: [-1, bytes, 16, lengths, null],
-		receiveLater: [-1, bytes, 16, lengths],
+		receiveLater: [-1, bytes, 16, lengths, new Int32Array(2)],
 		send: [-1, bytes, 0, 1],
 		sendLater: [-1, bytes, 0, 1],
 		sendMany: [-1, bytes, Int32Array.of(0, 1), 1, bytes],
@@ -143,7 +143,9 @@ function declareTests(): void {
 		for (const call of [
 			() => native.receive(-1, bytes, 0, lengths, null),
 			() => native.receive(-1, bytes, -16, lengths, null),
-			() => native.receiveLater(-1, bytes, 0, lengths),
+			() => native.receiveLater(-1, bytes, 0, lengths, new Int32Array(2)),
+			() => native.receiveLater(-1, bytes, 16, lengths, new Int32Array(1)),
+			() => native.receiveLater(-1, bytes, 16, lengths, bytes.subarray(1) as unknown as Int32Array),
 			() => native.sendLater(-1, bytes, 0, 65),
 			() => native.sendLater(-1, bytes, -1, 1),
 			() => native.send(-1, bytes, -1, 1),
@@ -252,16 +254,36 @@ function declareTests(): void {
 		native.sendMany(from.fd, Uint8Array.of(1, 2, 3), Int32Array.of(0, 2, 1, 2), 2, to.address);
 		const into = new Uint8Array(2 * 8);
 		const told = new Int32Array(2);
-		assert.equal(await native.receiveLater(to.fd, into, 8, told), 2);
+		const turns = new Int32Array(2);
+		assert.equal(await native.receiveLater(to.fd, into, 8, told, turns), 2);
 		assert.deepEqual([...into], [1, 2, 0, 0, 0, 0, 0, 0, 2, 3, 0, 0, 0, 0, 0, 0]);
 		assert.deepEqual([...told], [2, 2]);
-		assert.equal(await native.receiveLater(to.fd, into, 8, told), -EAGAIN);
-		assert.equal(await native.receiveLater(-1, into, 8, told), -EBADF);
+		assert.equal(await native.receiveLater(to.fd, into, 8, told, turns), -EAGAIN);
+		assert.equal(await native.receiveLater(-1, into, 8, told, turns), -EBADF);
 		assert.equal(await native.sendLater(-1, into, 0, 8), -EBADF);
 		// a request without a body: the kernel answers within the call
 		const fd = native.openSocket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
 		fds.push(fd);
 		assert.equal(await native.sendLater(fd, new Uint8Array(32), 8, 16), 16);
+	});
+
+	test("calls of another thread that share their turns run in the order in which they were made", async () => {
+		const [from, to] = [await openUdp(), await openUdp()];
+		const turns = new Int32Array(2);
+		for (let round = 0; round < 20; round++) {
+			const bytes = Uint8Array.of(0, 1, 2);
+			native.sendMany(from.fd, bytes, Int32Array.of(0, 1, 1, 1, 2, 1), 3, to.address);
+			const calls = [0, 1, 2, 3].map(() => {
+				const into = new Uint8Array(8);
+				return { into, count: native.receiveLater(to.fd, into, 8, new Int32Array(1), turns) };
+			});
+			assert.deepEqual(await Promise.all(calls.map(({ count }) => count)), [1, 1, 1, -EAGAIN]);
+			assert.deepEqual(
+				calls.map(({ into }) => into[0]),
+				[0, 1, 2, 0],
+			);
+		}
+		assert.deepEqual([...turns], [80, 80]);
 	});
 
 	test("a datagram that does not fit is cut at the stride, and its length tells", async () => {

@@ -58,8 +58,16 @@ export interface Native {
 	/**
 	 * `receive` and `send` on a thread of libuv's pool, for calls in which the kernel works long. Until the promise is
 	 * resolved the arrays belong to that thread, and the descriptor must not be closed.
+	 *
+	 * @param turns two words, zero at first, that calls share which must run one after another, in the order in which they were made
 	 */
-	receiveLater(fd: number, buffer: Uint8Array, stride: number, lengths: Int32Array): Promise<number>;
+	receiveLater(
+		fd: number,
+		buffer: Uint8Array,
+		stride: number,
+		lengths: Int32Array,
+		turns: Int32Array,
+	): Promise<number>;
 	sendLater(fd: number, buffer: Uint8Array, offset: number, length: number): Promise<number>;
 	/** `spans` holds pairs (offset, length). Datagrams sent (fewer when the send buffer is full), or -errno. */
 	sendMany(fd: number, buffer: Uint8Array, spans: Int32Array, count: number, destination: Uint8Array): number;

@@ -7,7 +7,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <malloc.h>
@@ -20,6 +22,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -351,19 +354,40 @@ static napi_value send_many(napi_env env, napi_callback_info info) {
 typedef struct {
 	napi_async_work work;
 	napi_deferred deferred;
-	napi_ref buffer_reference, lengths_reference;
+	napi_ref buffer_reference, lengths_reference, turns_reference;
 	int fd, stride;
 	uint8_t *bytes;
 	int32_t *lengths; /* NULL: send */
 	size_t count;	  /* datagrams to receive, or bytes to send */
+	int32_t *turns;	  /* NULL: it need not wait for others */
+	int32_t turn;
 	int64_t result;
 } later;
+
+/*
+ * Calls that share `turns` run one after another in the order in which they were queued, so that one can be queued while another
+ * is under way: turns[0] is whose turn it is, turns[1] the next number. The pool takes up what was queued first, so whoever
+ * waits here, in a thread of the pool, waits for a call that has a thread already.
+ */
+static void turn_begin(int32_t *turns, int32_t turn) {
+	for (int32_t now; (now = __atomic_load_n(turns, __ATOMIC_ACQUIRE)) != turn;)
+		syscall(SYS_futex, turns, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+}
+
+static void turn_end(int32_t *turns) {
+	__atomic_add_fetch(turns, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, turns, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
 
 static void later_run(napi_env env, void *data) {
 	later *l = data;
 	(void)env;
+	if (l->turns)
+		turn_begin(l->turns, l->turn);
 	l->result = l->lengths ? read_datagrams(l->fd, l->bytes, l->stride, l->lengths, l->count, NULL)
 			       : send_once(l->fd, l->bytes, l->count);
+	if (l->turns)
+		turn_end(l->turns);
 }
 
 static void later_done(napi_env env, napi_status status, void *data) {
@@ -373,12 +397,14 @@ static void later_done(napi_env env, napi_status status, void *data) {
 	napi_delete_reference(env, l->buffer_reference);
 	if (l->lengths_reference)
 		napi_delete_reference(env, l->lengths_reference);
+	if (l->turns_reference)
+		napi_delete_reference(env, l->turns_reference);
 	napi_delete_async_work(env, l->work);
 	free(l);
 }
 
 /* Queues what `call` describes; a promise of what the call would have returned. */
-static napi_value later_start(napi_env env, later call, napi_value buffer, napi_value lengths) {
+static napi_value later_start(napi_env env, later call, napi_value buffer, napi_value lengths, napi_value turns) {
 	napi_value name, promise;
 	later *l = malloc(sizeof *l);
 	if (!l)
@@ -387,6 +413,10 @@ static napi_value later_start(napi_env env, later call, napi_value buffer, napi_
 	napi_create_reference(env, buffer, 1, &l->buffer_reference);
 	if (lengths)
 		napi_create_reference(env, lengths, 1, &l->lengths_reference);
+	if (turns) {
+		napi_create_reference(env, turns, 1, &l->turns_reference);
+		l->turn = l->turns[1]++;
+	}
 	napi_create_promise(env, &l->deferred, &promise);
 	napi_create_string_utf8(env, "ctsync:later", NAPI_AUTO_LENGTH, &name);
 	napi_create_async_work(env, NULL, name, later_run, later_done, l, &l->work);
@@ -394,20 +424,23 @@ static napi_value later_start(napi_env env, later call, napi_value buffer, napi_
 	return promise;
 }
 
-/* receiveLater(fd, buffer, stride, lengths) -> promise of the number of datagrams, or -errno */
+/* receiveLater(fd, buffer, stride, lengths, turns) -> promise of the number of datagrams, or -errno */
 static napi_value receive_later(napi_env env, napi_callback_info info) {
-	int32_t fd, stride, *lengths;
+	int32_t fd, stride, *lengths, *turns;
 	uint8_t *buffer;
-	size_t size, lengths_size;
-	ARGS(4);
+	size_t size, lengths_size, turns_size;
+	ARGS(5);
 	if (!get_int(env, argv[0], &fd) || !get_bytes(env, argv[1], (void **)&buffer, &size) ||
-	    !get_int(env, argv[2], &stride) || !get_bytes(env, argv[3], (void **)&lengths, &lengths_size) || stride <= 0)
+	    !get_int(env, argv[2], &stride) || !get_bytes(env, argv[3], (void **)&lengths, &lengths_size) || stride <= 0 ||
+	    !get_bytes(env, argv[4], (void **)&turns, &turns_size) || turns_size < 2 * sizeof *turns ||
+	    (uintptr_t)turns % sizeof *turns != 0)
 		return bad_argument(env);
 	size_t count = lengths_size / sizeof *lengths;
 	if (count > size / (size_t)stride)
 		count = size / (size_t)stride;
-	later call = {.fd = fd, .bytes = buffer, .stride = stride, .lengths = lengths, .count = count};
-	return later_start(env, call, argv[1], argv[3]);
+	later call = {
+		.fd = fd, .bytes = buffer, .stride = stride, .lengths = lengths, .count = count, .turns = turns};
+	return later_start(env, call, argv[1], argv[3], argv[4]);
 }
 
 /* sendLater(fd, buffer, offset, length) -> promise of the bytes sent, or -errno */
@@ -420,7 +453,7 @@ static napi_value send_later(napi_env env, napi_callback_info info) {
 	    !get_int(env, argv[2], &offset) || !get_int(env, argv[3], &length) || offset < 0 || length < 0 ||
 	    (size_t)offset + (size_t)length > size)
 		return bad_argument(env);
-	return later_start(env, (later){.fd = fd, .bytes = buffer + offset, .count = length}, argv[1], NULL);
+	return later_start(env, (later){.fd = fd, .bytes = buffer + offset, .count = length}, argv[1], NULL, NULL);
 }
 
 /* --- waiting --------------------------------------------------------------------------------------------------- */
