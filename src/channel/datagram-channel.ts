@@ -24,8 +24,8 @@ export interface DatagramLink {
 	checksum: boolean;
 }
 
-/** Datagrams per call when sending. */
-const BATCH = 64;
+/** Datagrams per call when sending: the receiver of a bulk is at work on the first while the next are built. */
+const BATCH = 16;
 /**
  * The same when receiving, and in one turn before others have theirs: full ones keep the event loop for a millisecond (a
  * thousand of them: 57, `make bench ROWS=stall`).
