@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What -s says of the other nodes when something is wrong: one that was never heard, by every kind of link; one that
-# comes and has another key; one of another Role or with another Filter, for as long as it lasts.
+# comes and has another key; one of another Role or with another Filter, for as long as it lasts; one whose entries were
+# emptied here.
 # shellcheck disable=SC2317,SC2329 # functions are called by name
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -47,4 +48,19 @@ soon "on both" 5 holds fw2 'ANOTHER FILTER' -s
 daemon_stop fw2 KILL
 LAB_SYNC_EXTRA='Role active-active' LAB_PROTOCOLS=TCP daemon_start fw2
 soon "no more when it is the same" 8 eval "says state=up && ! says ANOTHER"
+daemon_stop fw1 KILL
+daemon_stop fw2 KILL
+
+case_begins "the copy that the role script has emptied"
+LAB_SYNC_EXTRA='PurgeTimeout 2'
+pair_up || finish
+in_ns fw1 "$LAB_PYTHON" "$LAB_HERE/inject.py" create 0 300 >/dev/null
+soon "fw2 holds what fw1 has" 5 eval '[ "$(current fw2 external)" = 300 ]'
+for command in -c -f -R -B; do ctl fw2 $command; done
+soon "while fw1 still has it fw2 says so" 3 holds fw2 'its entries here: EMPTIED by -f external' -s
+refute "and verify fails" ctl fw2 verify
+for command in -t -n; do ctl fw1 $command; done
+soon "when fw1 has purged it all is equal" 10 ctl fw2 verify
+refute "and nothing is said any more" holds fw2 EMPTIED -s
+equal "without a copy of what has gone" 0 "$(current fw2 external)"
 finish
