@@ -8,20 +8,10 @@ import {
 	makeLinkStats,
 	makeNetworkStats,
 	makePeerStats,
-	makeQueueStats,
 	makeRuntimeStats,
 	makeTrafficStats,
 } from "./counters.ts";
-import {
-	renderCaches,
-	renderGeneral,
-	renderLinks,
-	renderNetwork,
-	renderProcesses,
-	renderQueues,
-	renderResendQueue,
-	renderRuntime,
-} from "./render.ts";
+import { renderCaches, renderGeneral, renderLinks, renderNetwork, renderRuntime } from "./render.ts";
 
 const internal = {
 	kind: "cache" as const,
@@ -199,35 +189,6 @@ test("the links have conntrackd's layout", () => {
 	assert.match(two, /\n\nmulticast traffic device=eth4 status=NO-CARRIER role=BACKUP:\n/);
 });
 
-test("the queues have conntrackd's layout", () => {
-	const queues = [
-		makeQueueStats("txqueue", 2147483647),
-		makeQueueStats("errorq", 128),
-		{ ...makeQueueStats("rsqueue", 131072), elements: 1 },
-	];
-	assert.equal(renderQueues(1, queues), QUEUES);
-});
-
-test("the resend queue lists control messages and objects", () => {
-	assert.equal(renderResendQueue([{ kind: "control", sequence: 1795297374, flags: 8 }]), RESEND_QUEUE);
-	const text = renderResendQueue([
-		{ kind: "control", sequence: 1795305383, flags: 8 },
-		{ kind: "object", sequence: 1795305384 },
-	]);
-	assert.equal(text, "resent queue (len=2)\ncontrol -> seq:1795305383 flags:8\nobject -> seq:1795305384\n");
-});
-
-test("processes are listed one a line, none gives nothing", () => {
-	assert.equal(renderProcesses([]), "");
-	assert.equal(
-		renderProcesses([
-			{ pid: 7090, type: "any" },
-			{ pid: 7089, type: "flush" },
-		]),
-		"PID=7090 type=any\nPID=7089 type=flush\n",
-	);
-});
-
 test("peers are a last block of -s and -s network, only when they are given", () => {
 	const other = makePeerStats(2, "192.168.100.2");
 	const peers = [
@@ -381,27 +342,4 @@ const LINK = `multicast traffic device=eth3 status=RUNNING role=ACTIVE:
                    7 Pckts sent                    2 Pckts recv
                    0 Error send                    0 Error recv
 
-`;
-
-const QUEUES = `allocated queue nodes:		           1
-
-queue txqueue:
-current elements:		           0
-maximum elements:		  2147483647
-not enough space errors:	           0
-
-queue errorq:
-current elements:		           0
-maximum elements:		         128
-not enough space errors:	           0
-
-queue rsqueue:
-current elements:		           1
-maximum elements:		      131072
-not enough space errors:	           0
-
-`;
-
-const RESEND_QUEUE = `resent queue (len=1)
-control -> seq:1795297374 flags:8
 `;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { epochTagOf, PROTOCOL_VERSION, writeHello } from "./handshake.ts";
+import { epochTagOf, nothingSaid, PROTOCOL_VERSION, writeHello } from "./handshake.ts";
 import { recordOf, type SimulatedNode, Simulation } from "./simulation.ts";
 import { EPOCH_SIZE, FLAG_HELLO, HEADER_SIZE, writeHeader } from "./wire/frame.ts";
 import { MsgpackWriter } from "./wire/msgpack.ts";
@@ -17,16 +17,7 @@ function greet(to: SimulatedNode, sender: number, versions: [number, number], no
 	const writer = new MsgpackWriter(new Uint8Array(1024));
 	writer.bytes.fill(sender, HEADER_SIZE, HEADER_SIZE + EPOCH_SIZE);
 	writer.at = HEADER_SIZE + EPOCH_SIZE;
-	const state = {
-		isPrimary: false,
-		isActiveActive: false,
-		term: 0,
-		policy: 0,
-		mode: 0,
-		hasNoCache: false,
-		keys: [],
-	};
-	writeHello(writer, { credit: 9, state }, [], 0, 1000);
+	writeHello(writer, { credit: 9, state: nothingSaid() }, [], 0, 1000);
 	[writer.bytes[HEADER_SIZE + EPOCH_SIZE + 2], writer.bytes[HEADER_SIZE + EPOCH_SIZE + 3]] = versions;
 	const tag = (sender * 0x01010101) >>> 0;
 	writeHeader(writer.bytes, FLAG_HELLO, sender, tag, 1);

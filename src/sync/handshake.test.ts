@@ -7,6 +7,7 @@ import {
 	type Greeting,
 	type Hello,
 	KEYS_MAX,
+	nothingSaid,
 	PROTOCOL_VERSION,
 	PROTOCOL_VERSION_MIN,
 	readHello,
@@ -19,15 +20,7 @@ import { MsgpackWriter } from "./wire/msgpack.ts";
 import { PlainSeal } from "./wire/seal.ts";
 
 /** What a node says of itself that is nothing in particular. */
-const state = {
-	isPrimary: false,
-	isActiveActive: false,
-	term: 0,
-	policy: 0,
-	mode: 0,
-	hasNoCache: false,
-	keys: [],
-};
+const state = nothingSaid();
 
 const u32s = fc.integer({ min: 0, max: 0xffffffff });
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });

@@ -54,6 +54,17 @@ export interface NodeState {
 	keys: readonly number[];
 }
 
+/** Of a node that has said nothing of itself yet. */
+export const nothingSaid = (): NodeState => ({
+	isPrimary: false,
+	isActiveActive: false,
+	term: 0,
+	policy: 0,
+	mode: 0,
+	hasNoCache: false,
+	keys: [],
+});
+
 /** What a HELLO says to one of its receivers. */
 export interface Greeting {
 	node: number;

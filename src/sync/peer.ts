@@ -1,7 +1,7 @@
 // One remote node, as both halves of the protocol see it.
 import type { ExternalCache } from "../cache/external-cache.ts";
 import type { ExpectationGate } from "./expectation-gate.ts";
-import type { NodeState } from "./handshake.ts";
+import { type NodeState, nothingSaid } from "./handshake.ts";
 import { MODE } from "./mode.ts";
 import type { PeerEquality } from "./peer-equality.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -33,15 +33,7 @@ export class Peer {
 	/** The version of the protocol that both sides speak. */
 	version = 0;
 	/** What it last said of itself. */
-	state: NodeState = {
-		isPrimary: false,
-		isActiveActive: false,
-		term: 0,
-		policy: 0,
-		mode: MODE.FTFW,
-		hasNoCache: false,
-		keys: [],
-	};
+	state: NodeState = nothingSaid();
 	/** Its configuration has been compared with this node's. */
 	isCompared = false;
 
