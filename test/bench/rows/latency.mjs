@@ -7,8 +7,8 @@ const RATES = [
 	{ rate: 100, count: 400 },
 	{ rate: 1000, count: 2000 },
 ];
-/** Entries before the first measured one, at 1000 a second. */
-const WARM = 2000;
+/** Before the first measured one: ten seconds of what comes one by one, too, so that what is measured is no compiler. */
+const WARM = { rate: 3000, count: 30_000 };
 const QUANTILES = { p50: 150, p99: 1000 };
 
 export const name = "latency";
@@ -42,7 +42,7 @@ export async function* measure(bench, variant) {
 			for (const { id } of metrics()) emit(id, null, { cause: "nothing arrives in the peer's kernel" });
 			return;
 		}
-		await run(WARM, 1000);
+		await run(WARM.count, WARM.rate);
 		for (const { rate, count } of RATES) {
 			yield;
 			const { lost, peer_kernel_us, own_event_us } = await run(count, rate);
