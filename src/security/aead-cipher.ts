@@ -23,7 +23,7 @@ export function newAeadCipher(suite: Suite, key: Uint8Array, native: NativeCiphe
 	return native ? nativeCipher(native, suite, key) : nodeCipher(suite, key);
 }
 
-/** A datagram of 1,300 bytes takes 0.6 us, where it takes 8 us with node:crypto. */
+/** A datagram of 1,300 bytes is sealed in 1.5 us and opened in 0.7, where node:crypto takes 9 and 8. */
 function nativeCipher(native: NativeCiphers, suite: Suite, key: Uint8Array): AeadCipher {
 	const cipher = native.aeadCipher(suite, key);
 	return {
