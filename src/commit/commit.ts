@@ -15,8 +15,10 @@ import type { NameTable } from "../conntrack/names.ts";
 import { H_ID, HAS, newConntrackRecord } from "../conntrack/record.ts";
 import type { Clock } from "../system/clock.ts";
 import { readSysctl } from "../system/sysctl.ts";
+import { adoptAhead } from "./adoption.ts";
 import { concatenate, hideStale, isOver, mayMakeRoom, type Place, placeOf } from "./clash.ts";
 import type { CommitWorker } from "./commit-worker.ts";
+import { CommitCursors } from "./cursors.ts";
 import type { CommitJudge } from "./expectation-choice.ts";
 import { ExpectationCommit } from "./expectation-commit.ts";
 import { localView } from "./local-view.ts";
@@ -24,8 +26,6 @@ import type { CommitResult, EvictJob, JoinedEntry, Refusal } from "./messages.ts
 import { Slice } from "./slice.ts";
 import { roomWarning } from "./table-room.ts";
 
-/** Slots between two announcements to the worker. */
-const STRIDE = 256;
 /** Records of one message to the worker: copying them takes well below a millisecond. */
 const PORTION = 1024;
 /** How often entries that change places are looked at: a ring of so many at least is solved. */
@@ -154,13 +154,13 @@ export class Commit {
 	}
 
 	async #conntracks(externals: readonly CommitSource[]): Promise<CommitResult> {
-		const { worker, windowTracking, timeout, labels } = this.#options;
+		const { worker, windowTracking, timeout, labels, clock, pump } = this.#options;
 		this.#warnOfRoom(externals);
-		const adopted = new SharedArrayBuffer(Math.max(4, externals.length * 4));
+		const cursors = CommitCursors.of(externals.length);
 		const job = {
 			type: "commit",
 			parts: externals.map(({ store }) => ({ store: this.#shared.get(store)!, end: store.end })),
-			adopted,
+			cursors: cursors.shared,
 			windowTracking,
 			...(labels === undefined ? {} : { labels }),
 			...(timeout === undefined ? {} : { timeout }),
@@ -168,19 +168,9 @@ export class Commit {
 		const done = worker.run(job, this.#reports());
 		// a failure is for whoever awaits it below; until then it must not count as unhandled
 		done.catch(() => {});
-		const cursor = new Int32Array(adopted);
-		const announce = (part: number, slot: number): void => {
-			Atomics.store(cursor, part, slot);
-			Atomics.notify(cursor, part);
-		};
-		try {
-			for (const [part, external] of externals.entries()) {
-				await this.#adopt(external, job.parts[part]!.end, (slot) => announce(part, slot));
-			}
-		} finally {
-			// the worker must not wait for a cursor that nobody moves any more
-			for (const [part, { end }] of job.parts.entries()) announce(part, end);
-		}
+		const ends = job.parts.map(({ end }) => end);
+		const adopt = (part: number, slot: number): void => this.#adoptSlot(externals[part]!, slot);
+		await adoptAhead({ cursors, ends, done, adopt, pump, clock });
 		const result = await done;
 		await this.#evict(externals, result);
 		await this.#withdrawEnded(externals);
@@ -301,21 +291,6 @@ export class Commit {
 		for (let at = 0; at < ended.length; at += PORTION) {
 			await worker.run({ type: "delete", records: concatenate(ended.slice(at, at + PORTION)) });
 		}
-	}
-
-	/** Takes slots 0 .. end into the internal cache and says how far it has come. */
-	async #adopt(external: CommitSource, end: number, announce: (slot: number) => void): Promise<void> {
-		const { clock, pump } = this.#options;
-		const slice = new Slice(clock);
-		for (let slot = 0; slot < end; slot++) {
-			this.#adoptSlot(external, slot);
-			if ((slot + 1) % STRIDE === 0) announce(slot + 1);
-			if (!slice.isOver()) continue;
-			pump();
-			await slice.next();
-		}
-		announce(end);
-		pump();
 	}
 
 	/**

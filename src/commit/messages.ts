@@ -36,11 +36,8 @@ export interface CommitJob {
 	job: number;
 	/** What to commit: slots below `end` of each store. */
 	parts: { store: number; end: number }[];
-	/**
-	 * How far the main thread has taken the entries into the internal cache, one word per part; the worker waits
-	 * until its slot is below.
-	 */
-	adopted?: SharedArrayBuffer;
+	/** How far both threads have come (CommitCursors). Without them the worker waits for nobody. */
+	cursors?: SharedArrayBuffer;
 	windowTracking: boolean;
 	/** Seconds that every conntrack gets (CommitTimeout), instead of what its origin last told. */
 	timeout?: number;

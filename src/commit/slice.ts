@@ -21,7 +21,9 @@ export class Slice {
 		return ++this.#turns % STRIDE === 0 && this.#clock.now() >= this.#end;
 	}
 
-	async next(): Promise<void> {
+	/** @param milliseconds to let pass, at least; 0: others have their turn, no more */
+	async next(milliseconds = 0): Promise<void> {
+		if (milliseconds > 0) await new Promise<void>((resolve) => this.#clock.after(milliseconds, resolve));
 		await this.#clock.pause();
 		this.#end = this.#clock.now() + SLICE_MS;
 	}

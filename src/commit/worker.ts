@@ -8,6 +8,7 @@ import { CONNTRACK_WORDS } from "../conntrack/record.ts";
 import { Filter } from "../filter/filter.ts";
 import { loadNative } from "../system/native.ts";
 import { ConntrackCommitter } from "./conntrack-committer.ts";
+import { CommitCursors } from "./cursors.ts";
 import { ExpectationCommitter } from "./expectation-committer.ts";
 import { Flusher } from "./flusher.ts";
 import { LabelCommitter } from "./label-committer.ts";
@@ -25,6 +26,9 @@ import {
 import { enterScratch } from "./scratch.ts";
 import { StoreReader } from "./store-reader.ts";
 import { REPORT } from "./tally.ts";
+
+/** Slots between two announcements to the main thread. */
+const STRIDE = 256;
 
 const port = parentPort!;
 const names = new NameTable({ isClosed: true });
@@ -79,14 +83,15 @@ function report(job: number): void {
 
 function commit(job: CommitJob): CommitResult {
 	conntracks.begin(job.windowTracking, job.timeout, job.labels);
-	const adopted = job.adopted && new Int32Array(job.adopted);
+	const cursors = job.cursors && new CommitCursors(job.cursors);
 	let superseded = 0;
 	job.parts.forEach(({ store, end }, part) => {
-		let limit = adopted ? 0 : end;
+		let limit = cursors ? 0 : end;
 		for (let slot = 0; slot < end; slot++) {
-			if (slot >= limit && adopted) {
+			if (cursors && slot % STRIDE === 0) cursors.committed(part, slot);
+			if (slot >= limit && cursors) {
 				// the internal cache has an entry before the kernel can tell of its end
-				while ((limit = Atomics.load(adopted, part)) <= slot) Atomics.wait(adopted, part, limit);
+				limit = cursors.follow(part, slot);
 				fetchWaiting();
 			}
 			conntracks.add(stores[store]!, slot);
