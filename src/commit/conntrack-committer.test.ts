@@ -20,6 +20,7 @@ import { StoreReader } from "./store-reader.ts";
 
 const NOTHING = newCommitResult();
 const ENOMEM = 12;
+const EINVAL = 22;
 const EBUSY = 16;
 const EEXIST = 17;
 const ENOSPC = 28;
@@ -138,6 +139,19 @@ test("the order is by value, and the last find room one by one", () => {
 		order,
 		order.toSorted((a, b) => b - a),
 	);
+});
+
+test("an entry that had to wait until there was room is the one that is tried then, whatever became of those before", () => {
+	const { tables, tell, commit, held } = setUp(10);
+	tell(many(YOUNG, 1, 12));
+	const port = (record: ConntrackRecord): number => record[ORIG_PORTS]! & 0xffff;
+	tables.before = (record) => (port(record) === 10 ? EINVAL : 0);
+	assert.deepEqual(commit().result, { ...NOTHING, created: 10, failed: 2, full: [0, 0, 0, 1] });
+	assert.deepEqual(
+		tables.attempts.map(port),
+		Array.from({ length: 11 }, (_, i) => i + 1),
+	);
+	assert.ok(held(from(YOUNG, 11)));
 });
 
 test("a second commit into a full table finds what the first one has left there", () => {

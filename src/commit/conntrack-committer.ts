@@ -236,7 +236,7 @@ export class ConntrackCommitter {
 	/** Appends the record just read to the batch. */
 	#create(reader: EntryReader, slot: number, flags: number): void {
 		const record = this.#record;
-		if (!this.#hasRoom()) {
+		if (!this.#hasRoom(reader, slot)) {
 			this.#untried.push(reader, slot);
 			return;
 		}
@@ -365,12 +365,13 @@ export class ConntrackCommitter {
 		this.#room = tableRoom(this.#sysctl);
 	}
 
-	#hasRoom(): boolean {
+	#hasRoom(reader: EntryReader, slot: number): boolean {
 		if (this.#isStopped) return false;
 		if (this.#room === undefined || this.#room > this.#count) return true;
 		while (this.#count > 0) this.#flush();
 		this.#measureRoom();
 		this.#isStopped = this.#room === 0;
-		return !this.#isStopped;
+		// what came of the others was looked at in the same place
+		return !this.#isStopped && reader.read(slot, this.#record);
 	}
 }
