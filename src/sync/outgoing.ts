@@ -127,7 +127,7 @@ export class Outgoing {
 		}
 		for (let turn = 0; turn < TURN_MAX; turn++) {
 			this.bulk.step(this.#peers);
-			if (!this.#hasWork || this.#room(now) === 0 || !this.inFlight.hasRoom(this.nextSequence)) return;
+			if (!this.#hasWork || this.#room(now) <= 0 || !this.inFlight.hasRoom(this.nextSequence)) return;
 			if (!this.#datagram(now)) return;
 		}
 	}

@@ -152,7 +152,8 @@ const coalescing: Scenario = {
 			add(sequence, key, version);
 		};
 		scene.world.network.weather.cut.add(1 * 256 + 2);
-		for (let key = 100; key < 8000; key++) kernel.set(0, key, 1);
+		// more than may be in flight
+		for (let key = 100; key < 12_000; key++) kernel.set(0, key, 1);
 		await scene.run(100);
 		for (let i = 1; i <= 1000; i++) {
 			kernel.set(0, 7, i);
