@@ -10,8 +10,8 @@ after(() => rmSync(folder, { recursive: true }));
 
 const path = join(folder, "ctsync.conf");
 const keys = join(folder, "keys");
-const link = (device: string, group = 3780): string =>
-	`Multicast { IPv4_address 225.0.0.50 Group ${group} IPv4_interface 10.0.0.1 Interface ${device} }`;
+const link = (device: string, group = 3780, address = "127.0.0.1"): string =>
+	`Multicast { IPv4_address 225.0.0.50 Group ${group} IPv4_interface ${address} Interface ${device} }`;
 
 function check(security: string, ...links: string[]) {
 	writeFileSync(path, `Sync {\nMode FTFW { }\n${links.join("\n")}\n${security}\n}\n`);
@@ -34,6 +34,19 @@ test("an interface that does not exist is a warning", () => {
 		"the dedicated link of line 4 cannot be opened here: interface no-such-if: ioctl: No such device";
 	assert.deepEqual(problems, [`${path}: warning: ${message}`]);
 	assert.deepEqual(told, [{ severity: "warning", file: path, message }]);
+});
+
+test("an address that is not this host's is a warning, with every transport", () => {
+	writeKeys(KEY);
+	for (const type of ["UDP", "TCP", "Multicast"]) {
+		const unicast = `${type} { IPv4_address 192.0.2.1 IPv4_Destination_Address 192.0.2.2 Port 3781 Interface lo }`;
+		const { status, told } = check(sealed, type === "Multicast" ? link("lo", 3780, "192.0.2.1") : unicast);
+		assert.equal(status, 0);
+		assert.equal(
+			told[0].message,
+			"the dedicated link of line 3 cannot be opened here: interface lo: 192.0.2.1: bind: Cannot assign requested address",
+		);
+	}
 });
 
 test("a key file with which the daemon would not start is an error", () => {

@@ -1,16 +1,16 @@
 // `ctsync --check`: what is wrong in a configuration file, and what the daemon would make of it on this host. Starts nothing;
-// reads the file, its key file, and which interfaces there are.
-import type { Config, ConfigProblem } from "./config/config.ts";
+// reads the file and its key file, and looks whether its interfaces and addresses are there.
+import type { Config, ConfigProblem, LinkConfig } from "./config/config.ts";
 import { ConfigError } from "./config/config.ts";
 import { loadConfig } from "./config/load.ts";
 import { printConfig } from "./config/print.ts";
 import { formatProblem } from "./config/problem.ts";
 import { readKeyFile } from "./security/key-ring.ts";
-import { cautions, linkOf } from "./setup.ts";
-import { explain, loadNative } from "./system/native.ts";
+import { cautions, lookForLink } from "./setup.ts";
+import { loadNative } from "./system/native.ts";
 
 export interface Verdict {
-	/** 1 if the daemon would not start with it. */
+	/** 1 if there is an error. A link that cannot be opened here is none: the file may be another host's. */
 	status: 0 | 1;
 	/** One line, or with `isVerbose` the file with every value written; empty if there is none. */
 	output: string;
@@ -32,21 +32,14 @@ interface ToldProblem {
 
 /** What is looked at besides the file. Each throws an Error with a line for the operator. */
 export interface Host {
-	/** The network interface is there. */
-	hasInterface: (name: string) => void;
+	/** The network interface is there, and the own address, if one is named, is this host's. */
+	hasLink: (link: LinkConfig) => void;
 	/** The key file can be read, and is good. */
 	hasKeys: (keyFile: string) => void;
 }
 
 const thisHost: Host = {
-	hasInterface: (name) => {
-		const native = loadNative();
-		try {
-			native.interfaceInfo(name);
-		} catch (error) {
-			throw explain(`interface ${name}`, error);
-		}
-	},
+	hasLink: (link) => lookForLink(loadNative(), link),
 	hasKeys: (keyFile) => void readKeyFile(keyFile),
 };
 
@@ -84,7 +77,7 @@ export function checkConfig(path: string, isVerbose: boolean, host = thisHost): 
 				told.push({ severity, file: path, message });
 			}
 		};
-		const whole = [...cautions(config), ...missingInterfaces(config, host)];
+		const whole = [...cautions(config), ...missingLinks(config, host)];
 		tellOfWhole("warning", whole);
 		const unusable = badKeys(config, host);
 		tellOfWhole("error", unusable);
@@ -100,9 +93,9 @@ export function checkConfig(path: string, isVerbose: boolean, host = thisHost): 
 }
 
 /** The links that could not be opened here and now: they may well be on the host, or at the time, that the file is for. */
-function missingInterfaces({ sync }: Config, host: Host): string[] {
+function missingLinks({ sync }: Config, host: Host): string[] {
 	return (sync?.links ?? []).flatMap((link) =>
-		complaint(() => host.hasInterface(linkOf(link).device)).map(
+		complaint(() => host.hasLink(link)).map(
 			(text) => `the dedicated link of line ${link.line} cannot be opened here: ${text}`,
 		),
 	);

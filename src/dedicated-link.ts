@@ -50,6 +50,8 @@ export function openLinks(options: LinkOptions): DedicatedLink {
 	const { config, clock, log, ftfw } = options;
 	const links = config.sync!.links.toSorted((a, b) => Number(b.isDefault) - Number(a.isDefault));
 	const opened: Opened[] = [];
+	/** Of this host, as far as they were ever seen: without carrier the system does not tell those of an interface. */
+	const own = new Set(links.flatMap(ownAddressesOf));
 	try {
 		for (const link of links)
 			opened.push(link.type === "tcp" ? openTcp(link, options) : openDatagram(link, options));
@@ -75,10 +77,16 @@ export function openLinks(options: LinkOptions): DedicatedLink {
 		},
 		get silent() {
 			const links = opened.map((one) => ({ device: one.channel.device, attendance: one.attendance() }));
-			return silentNodes(links, ownAddresses());
+			for (const address of ownAddresses()) own.add(address);
+			return silentNodes(links, own);
 		},
 	};
 }
+
+const ownAddressesOf = ({ type, address, interfaceAddress }: LinkConfig): string[] =>
+	[type === "multicast" ? undefined : address, interfaceAddress]
+		.filter((each) => each !== undefined)
+		.map((each) => formatBytes(parseAddress(each)!));
 
 /** How long nothing has shown that the link works, milliseconds; 0 if something does, or nothing is expected. */
 function unanswered({ mode, outgoing, peers }: Ftfw, now: number): number {

@@ -48,8 +48,8 @@ export function openEventSource(options: EventSourceOptions): EventSource {
 		...options,
 		reliable: general.netlinkEventsReliable || stats?.netlinkEventsReliable === true,
 		filter: program,
-		// the answer to what is new here may be on its way to another node
-		isUrgent: sync?.role === "active-active",
+		// the peers' kernels have it at once, for packets that may be on their way to another node
+		isUrgent: sync?.disableExternalCache === true,
 	});
 	log.notice(`using ${place} event filtering`);
 	log.notice(`netlink event socket buffer size has been set to ${receiveBuffer} bytes`);

@@ -14,7 +14,8 @@ import { crc32c } from "./sync/wire/crc32c.ts";
 import { u32 } from "./sync/wire/frame.ts";
 import type { Clock } from "./system/clock.ts";
 import { DaemonLog } from "./system/log.ts";
-import type { Native } from "./system/native.ts";
+import { AF_INET, AF_INET6, explain, type Native, SOCK_DGRAM } from "./system/native.ts";
+import { socketAddress } from "./system/socket-address.ts";
 import { readSysctl, type Sysctl } from "./system/sysctl.ts";
 
 /** Socket buffers where the configuration does not say, bytes. */
@@ -102,6 +103,34 @@ export function speakersOf({ sync, security }: Config, link: LinkConfig, device:
 		return { who: "listed", addresses: others.map(bytesOf), named: "the Peers" };
 	}
 	return security ? { who: "all" } : { who: "first", networks: () => networksOf(device) };
+}
+
+/**
+ * Whether the link could be opened on this host: its interface is there, and so is its own address, if one is named.
+ *
+ * @throws Error with a line for the operator
+ */
+export function lookForLink(native: Native, link: LinkConfig): void {
+	const { device } = linkOf(link);
+	const own = link.type === "multicast" ? link.interfaceAddress : link.address;
+	try {
+		const [index] = native.interfaceInfo(device);
+		if (own !== undefined) tryAddress(native, bytesOf(own), index);
+	} catch (error) {
+		throw explain(`interface ${device}`, error);
+	}
+}
+
+/** A socket can be bound to an address of this host, also while its interface is down. */
+function tryAddress(native: Native, address: Uint8Array, index: number): void {
+	const fd = native.openSocket(address.length === 4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
+	try {
+		native.bindSocket(fd, socketAddress(address, 0, index));
+	} catch (error) {
+		throw new Error(`${formatBytes(address)}: ${(error as Error).message}`);
+	} finally {
+		native.closeSocket(fd);
+	}
 }
 
 /**

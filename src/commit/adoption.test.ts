@@ -71,12 +71,11 @@ test("it adopts everything, a little ahead of the worker and no more", async () 
 	assert.ok(waits() > 50, String(waits()));
 });
 
-test("nobody is waited for once the job is over, whatever has become of it", async () => {
-	for (const isFailure of [false, true]) {
-		const { adopted, run } = setUp(0);
-		await run(isFailure ? Promise.reject(new Error("the worker has died")) : Promise.resolve());
-		assert.deepEqual(adopted, [SLOTS, SLOTS]);
-	}
+test("when the worker has failed nothing more is adopted, and nobody is waited for", async () => {
+	const { adopted, run } = setUp(0);
+	await run(Promise.reject(new Error("the worker has died")));
+	assert.ok(adopted[0]! <= LEAD + 256, String(adopted[0]));
+	assert.equal(adopted[1], 0);
 });
 
 test("when it fails the worker does not wait for the rest", async () => {

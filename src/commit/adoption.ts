@@ -13,7 +13,7 @@ export interface Adoption {
 	cursors: CommitCursors;
 	/** First slot behind the last one, by part. */
 	ends: readonly number[];
-	/** The worker's job: once it is over, for whatever reason, nobody is waited for. */
+	/** The worker's job. It follows this, so that it has failed if it is over before: then the rest is not ours to take. */
 	done: Promise<unknown>;
 	adopt: (part: number, slot: number) => void;
 	/** Something has become dirty. */
@@ -35,6 +35,7 @@ export async function adoptAhead({ cursors, ends, done, adopt, pump, clock }: Ad
 				adopt(part, slot);
 				if ((slot + 1) % STRIDE === 0) {
 					cursors.adopted(part, slot + 1);
+					if (isDone) return;
 					while (!isDone && cursors.isFarAhead(part, slot + 1)) {
 						pump();
 						await slice.next(WAIT_MS);

@@ -8,9 +8,10 @@ import { AttributeWriter, WireBuffer } from "./attribute.ts";
 import { IPCTNL_MSG_CT_NEW, NFNL_SUBSYS_CTNETLINK, NLMSG_ERROR } from "./constants.ts";
 import { ConntrackDecoder } from "./decode-conntrack.ts";
 import { CONNTRACK_REQUEST_MAX, ConntrackEncoder } from "./encode-conntrack.ts";
-import { attributesOf, eachMessage, messageSequence, messageType } from "./message.ts";
+import { attributesOf, eachMessage, messageError, messageSequence, messageType } from "./message.ts";
 import { NetlinkSocket } from "./socket.ts";
 
+const ENOENT = 2;
 /** Bytes of room for an answer. */
 const STRIDE = 4096;
 /** Questions of one call, and answers. */
@@ -74,8 +75,10 @@ export class ConntrackQuestions {
 				const start = i * STRIDE;
 				eachMessage(this.#wire, start, start + Math.min(this.#lengths[i]!, STRIDE), (from, to) => {
 					const type = messageType(this.#wire, from);
-					if (type === NLMSG_ERROR) missing(messageSequence(this.#wire, from));
-					else if (
+					if (type === NLMSG_ERROR) {
+						// any other error says nothing of whether it is there
+						if (messageError(this.#wire, from) === -ENOENT) missing(messageSequence(this.#wire, from));
+					} else if (
 						type === ((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW) &&
 						this.#decoder.decode(this.#wire, attributesOf(from), to, this.#record)
 					)

@@ -131,14 +131,11 @@ export class EventListener {
 		if (this.#isClosed) return;
 		this.#pace.read(count, this.#clock.now());
 		const { interval } = this.#pace;
-		if (interval > 0) {
-			this.#isBurst = true;
-			// what is left of a storm is read as soon as the others had their turn
-			this.socket.readAfter(count >= TURN_MAX ? BURST_MIN_MS : interval, this.#lookEvery, this.#enough);
-		} else if (this.#isBurst) {
-			this.#isBurst = false;
-			this.socket.resume();
-		}
+		const wasBurst = this.#isBurst;
+		this.#isBurst = interval > 0;
+		// what is left of a storm is read as soon as the others had their turn
+		if (this.#isBurst && count < TURN_MAX) this.socket.readAfter(interval, this.#lookEvery, this.#enough);
+		else if (wasBurst || this.#isBurst) this.socket.resume();
 	}
 
 	/** @returns the number of datagrams read */

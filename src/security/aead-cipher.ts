@@ -47,17 +47,17 @@ function nodeCipher(suite: Suite, key: Uint8Array): AeadCipher {
 			bytes.set(cipher.getAuthTag(), end);
 		},
 		open(nonce, bytes, start, body, end) {
-			const decipher = createDecipheriv(name, key, nonce, options);
-			decipher.setAAD(bytes.subarray(start, body));
-			decipher.setAuthTag(bytes.subarray(end, end + TAG_SIZE));
-			const opened = decipher.update(bytes.subarray(body, end));
 			try {
+				const decipher = createDecipheriv(name, key, nonce, options);
+				decipher.setAAD(bytes.subarray(start, body));
+				decipher.setAuthTag(bytes.subarray(end, end + TAG_SIZE));
+				const opened = decipher.update(bytes.subarray(body, end));
 				decipher.final();
+				bytes.set(opened, body);
+				return true;
 			} catch {
 				return false;
 			}
-			bytes.set(opened, body);
-			return true;
 		},
 	};
 }

@@ -87,13 +87,22 @@ export class AeadSeal implements Seal {
 			use = { ringKey, suite, sender, generation: keyGeneration, epoch, key: undefined };
 			use.key = this.#derived.get(nameOf(use));
 		}
-		const key = use.key ?? this.#derive(use);
+		const key = use.key ?? this.#deriveOrNot(use);
 		this.#setNonce(sequence);
-		if (!key.open(this.#nonce, bytes, start, body, stop)) return -1;
+		if (!key?.open(this.#nonce, bytes, start, body, stop)) return -1;
 		// a key that has opened nothing does not push out one that has
 		if (!use.key) use.key = this.#remember(use, key);
 		this.#openedWith = use;
 		return stop;
+	}
+
+	/** Undefined: this host's OpenSSL does not have the suite, which is whatever a stranger has put there. */
+	#deriveOrNot(use: KeyUse): AeadCipher | undefined {
+		try {
+			return this.#derive(use);
+		} catch {
+			return undefined;
+		}
 	}
 
 	#derive({ ringKey, suite, sender, generation, epoch }: KeyUse): AeadCipher {

@@ -61,6 +61,10 @@ test("an emptied copy is told on both sides, with what fills it again", () => {
 		stats({ ours: suspended }),
 		/our entries there: EMPTIED there by -f external and not filled since: -n there or -B here sends them again; 900 /,
 	);
+	const down = { state: "down", theirs: suspended, ours: { ...suspended, verifiedSeconds: 3 } } as const;
+	const text = stats(down);
+	assert.match(text, /its entries here: EMPTIED by -f external, filled when its node is back; 900 /);
+	assert.match(text, /our entries there: not in contact; EMPTIED there by -f external; 900 /);
 	const alarm =
 		/EMPTIED by -f external, full again within RefreshTime; 900 of 1024 parts differ at the moment\n/;
 	assert.match(stats({ theirs: suspended, mode: "ALARM", isUnrepaired: true }), alarm);

@@ -32,7 +32,7 @@ function renderPeer(peer: PeerStats, { mode }: NodeStats): string {
 			.map((what) => `  ANOTHER ${what} than this node's: compare the configurations\n`)
 			.join("") +
 		`  its entries here: ${renderTheirs(peer)}\n` +
-		`  our entries there: ${renderEquality(peer.ours, peer.state, emptiedText("there", mode))}\n`
+		`  our entries there: ${renderEquality(peer.ours, peer.state, emptiedText("there", mode, peer.state === "down"))}\n`
 	);
 }
 
@@ -47,16 +47,18 @@ const differencesOf = ({ isOtherMode, isOtherRole, isOtherFilter }: PeerStats): 
  *
  * @param where whose copy of the other one's entries: this node's, or the peer's
  * @param mode of the node that has the entries; absent: Mode FTFW
+ * @param isDown the peer is: nothing can be fetched or sent
  */
-export function emptiedText(where: "here" | "there", mode: string | undefined): string {
+export function emptiedText(where: "here" | "there", mode: string | undefined, isDown = false): string {
 	const text = `EMPTIED${where === "here" ? "" : " there"} by -f external`;
+	if (isDown) return where === "here" ? `${text}, filled when its node is back` : `not in contact; ${text}`;
 	if (mode === "ALARM") return `${text}, full again within RefreshTime`;
 	return `${text} and not filled since: ${where === "here" ? "-n fetches" : "-n there or -B here sends"} them again`;
 }
 
 /** What is held here of a peer. */
 function renderTheirs(peer: PeerStats): string {
-	const emptied = emptiedText("here", peer.mode);
+	const emptied = emptiedText("here", peer.mode, peer.state === "down");
 	if (peer.hasNoCache)
 		return peer.theirs.isSuspended ? emptied : "not compared, its node keeps no internal cache";
 	const { unconfirmed = 0 } = peer;

@@ -367,7 +367,11 @@ export class Equality {
 		if (isReport) {
 			this.#reportedAt = now;
 			for (const peer of peers) {
-				if (writer.at + REPORT_SIZE <= datagramMax) writeReport(writer, peer, now);
+				if (writer.at + REPORT_SIZE > datagramMax) {
+					outgoing.end(0, now);
+					outgoing.begin();
+				}
+				writeReport(writer, peer, now);
 			}
 		}
 		if (!isBlind || isReport) outgoing.end(0, now);

@@ -14,7 +14,7 @@ import { type Ack, Datagram, type OtherRecord, type StateRecord } from "./datagr
 import { type Difference, Equality, VERDICT } from "./equality.ts";
 import { ExpectationGate } from "./expectation-gate.ts";
 import type { FtfwOptions } from "./ftfw-options.ts";
-import { epochTagOf, readHello, sameBytes } from "./handshake.ts";
+import { copyOf, epochTagOf, readHello, sameBytes } from "./handshake.ts";
 import { lookAhead } from "./look-ahead.ts";
 import { ftfwMode, type ModeParts, type ReplicationMode } from "./mode.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -183,7 +183,7 @@ export class Ftfw {
 		if (isHello && (!isKnownEpoch || isStale) && !(peer?.greetings ?? this.#strangers).take(now)) {
 			return this.#reject("helloFlood");
 		}
-		const epoch = isHello ? bytes.slice(start + HEADER_SIZE, frame.body) : peer!.epoch!;
+		const epoch = isHello ? copyOf(bytes, start + HEADER_SIZE, frame.body) : peer!.epoch!;
 		const stop = this.#options.seal.unseal(frame, epoch, bytes, start, end);
 		if (stop < 0) return this.#reject("badSeal");
 		if (isKnownEpoch && !isStale) peer.keyId = frame.keyId;
@@ -200,6 +200,8 @@ export class Ftfw {
 		}
 		this.mode.tick?.(this.#parts, now);
 		this.outgoing.expire(now);
+		// a digest that is sent before the changes that it counts differs where nothing does
+		this.outgoing.pump(now);
 		this.equality.tick(this.peers, now);
 		this.returned.tick(now);
 		this.pump(now);

@@ -191,6 +191,10 @@ export function epochTagOf(epoch: Uint8Array): number {
 	return tag === 0 ? 1 : tag;
 }
 
+/** A copy of bytes [start, end), also of a Buffer, whose own slice is none. */
+export const copyOf = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
+	Uint8Array.prototype.slice.call(bytes, start, end);
+
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 	return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -58,7 +58,7 @@ export class PeerEquality {
 
 	/**
 	 * An operator has emptied the cache: it is compared as ever, but nothing of it is repaired until the next bulk, or until
-	 * it has become equal without one.
+	 * each bucket was equal once since then: what was taken out is not in it any more, nor missing there.
 	 */
 	get isSuspended(): boolean {
 		return this.#isSuspended;
@@ -119,8 +119,7 @@ export class PeerEquality {
 			this.#mine[i + 1] = words[i + 1]!;
 			if (this.#isSuspect(bucket, now)) isSuspect = true;
 		}
-		if (this.#isSuspended && !this.#isEmptying && this.differing === 0 && Number.isFinite(this.verifiedAt))
-			this.#isSuspended = false;
+		if (this.#isSuspended && !this.#isEmptying && Number.isFinite(this.verifiedAt)) this.#isSuspended = false;
 		return isSuspect;
 	}
 

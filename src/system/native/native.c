@@ -635,6 +635,8 @@ static napi_value poll_after(napi_env env, napi_callback_info info) {
 	    !get_int(env, argv[3], &enough) || milliseconds < 1 || step < 1 || enough < 0)
 		return bad_argument(env);
 	poller_pause(p);
+	/* the loop's time is that of the turn's beginning, and reading a storm takes longer than the wait: it counts from now */
+	uv_update_time(p->handle.loop);
 	p->until = uv_now(p->handle.loop) + milliseconds;
 	p->step = step;
 	p->enough = enough;
