@@ -56,6 +56,34 @@ test("nodes at rest find each other equal, again and again", () => {
 	assert.equal(equalityOf(b, a).refuted, 0);
 });
 
+test("a digest leaves behind the changes that it counts", () => {
+	const { sim, a, b } = pair(50);
+	sim.weather.delayMax = 0;
+	let value = 1;
+	let most = 0;
+	sim.run(20_000, () => {
+		most = Math.max(most, equalityOf(b, a).differing);
+		if (sim.now < a.ftfw.dueAt) return;
+		value++;
+		// without a word to the protocol, as within a burst of events
+		for (let key = 0; key < 20; key++) {
+			a.kernel.set(key, value);
+			a.internal.conntracks.apply(recordOf(key, value), false, Math.floor(sim.now / 1000));
+		}
+	});
+	assert.ok(value > 50, String(value));
+	assert.equal(most, 0);
+});
+
+test("every node is told how equal it is, however many do not fit one datagram", () => {
+	const { sim } = pair(50, 6);
+	for (const holder of sim.nodes) {
+		for (const origin of sim.nodes) {
+			if (origin !== holder) assert.ok(sim.now - equalityOf(origin, holder).report!.at < 5000);
+		}
+	}
+});
+
 test("an entry that was lost is found missing and comes back, and the origin looks at itself, too", () => {
 	const { sim, a, b } = pair(300);
 	const external = externalOf(b, a);

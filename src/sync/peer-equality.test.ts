@@ -102,3 +102,16 @@ test("what an operator has emptied is looked after again when all of it is equal
 	sweep(equality, theirs, 10);
 	assert.deepEqual([equality.verifiedAt, equality.isSuspended], [10, false]);
 });
+
+test("the same when each part of it was equal once, whatever has changed in the others meanwhile", () => {
+	const equality = new PeerEquality();
+	const theirs = new VersionDigest();
+	equality.suspend();
+	equality.emptied();
+	theirs.toggle(7);
+	sweep(equality, theirs, 5);
+	equality.digest.toggle(7);
+	theirs.toggle(8);
+	sweep(equality, theirs, 10);
+	assert.deepEqual([equality.differing, equality.isSuspended], [1, false]);
+});
