@@ -351,7 +351,8 @@ export class Equality {
 		const { outgoing, datagramMax, digest, isBlind } = this.#options;
 		this.#sweptAt = now;
 		const writer = outgoing.begin();
-		const isReport = now - this.#reportedAt >= REPORT_EVERY || now < this.#fastUntil;
+		const isReportDue = now - this.#reportedAt >= REPORT_EVERY;
+		const isReport = isReportDue || now < this.#fastUntil;
 		for (this.#swept = 0; this.#swept < SLICES_PER_DATAGRAM; this.#swept++) {
 			if (isBlind) continue;
 			if (writer.at + SLICE_SIZE > datagramMax) break;
@@ -365,9 +366,10 @@ export class Equality {
 			this.#slice = (this.#slice + 1) % SLICES;
 		}
 		if (isReport) {
-			this.#reportedAt = now;
+			if (isReportDue) this.#reportedAt = now;
 			for (const peer of peers) {
 				if (writer.at + REPORT_SIZE > datagramMax) {
+					if (!isReportDue) break;
 					outgoing.end(0, now);
 					outgoing.begin();
 				}
