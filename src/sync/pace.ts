@@ -23,7 +23,7 @@ const LATE_MAX = 5;
 /** From sending a datagram until it is asked for, at most: whoever keeps the time comes by every ten milliseconds. */
 const ASKED_WITHIN = QUESTION_AFTER + 10;
 /** Without an acknowledgement a datagram counts as lost after this long; four round trips after the question at least. */
-const RESEND_AFTER = 35;
+const RESEND_AFTER = 40;
 const RESEND_AFTER_MAX = 1000;
 /** How much longer it waits when nothing is acknowledged: a link of two firewalls is lossy sooner than congested. */
 const BACKOFF_MAX = 4;
@@ -75,7 +75,7 @@ export class Pace {
 
 	/** While something is in flight: when to ask though there is nothing to send, or once more, before patience ends. */
 	get questionAt(): number {
-		return this.askedAt + (this.#unasked > 0 ? QUESTION_AFTER : this.patience / 2);
+		return this.askedAt + (this.#unasked > 0 ? QUESTION_AFTER : this.patience / 3);
 	}
 
 	/** Whether a datagram that was sent then, and that an acknowledgement up to `highest` does not cover, is lost. */

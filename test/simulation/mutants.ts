@@ -168,7 +168,7 @@ export const MUTANTS: readonly Mutant[] = [
 	},
 	{
 		name: "AEAD tag not checked",
-		file: "src/security/aead-seal.js",
+		file: "src/security/aead-cipher.js",
 		find: "decipher.final();",
 		replace: "",
 	},
